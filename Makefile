@@ -1,0 +1,41 @@
+# Every target sets up what it needs in .venv first; nothing else is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check fix schema bench clean
+
+help:      ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: .venv/ready  ## make .venv with the pinned versions
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+demo: setup  ## train, grow, compare and log in a few minutes, on text that Python carries
+	$(BIN)/growlm demo
+
+test: setup  ## the whole test suite, then the compiled tests without the shape hook
+	$(BIN)/pytest -q -m "not gpu"
+
+lint: setup  ## format, rules, floors, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+check: lint test  ## what a change must pass
+
+fix: setup  ## what the tools can rewrite
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+schema: setup  ## after a change to the recipe's sections
+	$(BIN)/growlm schema > recipes/recipe.schema.json
+
+clean:     ## remove runs, caches and the environment
+	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache

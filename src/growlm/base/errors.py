@@ -1,0 +1,103 @@
+"""The errors a user can meet: each says what was expected, what was got, what to try.
+
+* GrowlmError             exit 1
+  + RecipeError           exit 2: the recipe or the command line asks for the impossible
+  + CorpusError           a source, a tokenizer, or a shard
+  + CheckpointError       a checkpoint that is missing, damaged, or of another shape
+  + GrowthError           an operator that cannot grow this parent, or broke its claim
+  + TrainingError         a loss or a machine that gave way
+  + EvaluationError       a score that cannot be computed
+  + FolderError           a run folder that is busy or belongs to another recipe
+  + StorageError          a disk that is full, read-only, or out of reach
+  + Stopped               exit 128 + signal: the user or the machine asked the run to stop
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GrowlmError(Exception):
+    """A mistake the user can mend, told in one line.
+
+    >>> print(GrowlmError("heads to divide width", got="3", fix="4", where="tiny.toml"))
+    tiny.toml: expected heads to divide width; got 3. Try 4.
+
+    Args:
+        expected: What would have been right, as what follows the word "expected".
+        got: What was there instead.
+        fix: The next thing to try: a value, or what to do ("adding ...", "another ...").
+        where: The file or the part that the line begins with, if it helps.
+    """
+
+    exit_code = 1
+
+    def __init__(self, expected: str, *, got: str, fix: str, where: str | None = None) -> None:
+        place = f"{where}: " if where else ""
+        super().__init__(f"{place}expected {expected}; got {got}. Try {fix}.")
+        self.where = where
+        self.expected = expected
+        self.got = got
+        self.fix = fix
+
+
+class RecipeError(GrowlmError):
+    """The recipe or the command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class CorpusError(GrowlmError):
+    """A source, a tokenizer, or a shard is not what it should be."""
+
+
+class CheckpointError(GrowlmError):
+    """A checkpoint is missing, damaged, or of another shape."""
+
+
+class GrowthError(GrowlmError):
+    """An operator cannot grow this parent, or broke what it claims."""
+
+
+class TrainingError(GrowlmError):
+    """Training cannot go on."""
+
+
+class EvaluationError(GrowlmError):
+    """A score cannot be computed."""
+
+
+class FolderError(GrowlmError):
+    """A run folder is busy, or belongs to another recipe."""
+
+
+class StorageError(GrowlmError):
+    """A disk is full, read-only, or out of reach."""
+
+
+class Stopped(GrowlmError):  # noqa: N818 - nobody made an error
+    """A run that was asked to stop, and did so where it can go on.
+
+    Args:
+        signal_number: The signal that asked.
+        saved: What was kept, as a clause.
+        fix: The command that goes on.
+    """
+
+    def __init__(self, signal_number: int, *, saved: str, fix: str) -> None:
+        super().__init__("the run to end", got=f"signal {signal_number}; {saved}", fix=fix)
+        self.exit_code = 128 + signal_number
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name closest to a misspelt one, or the list of them all.
+
+    >>> nearest("layer", ["layers", "heads"])
+    'layers'
+    >>> nearest("zebra", ["layers", "heads"])
+    'one of heads, layers'
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    if close or len(names) == 1:
+        return (close or names)[0]
+    return "one of " + ", ".join(names)

@@ -1,0 +1,69 @@
+"""Counts as people write them: 48B tokens, 12.3 GiB, 4 min 10 s."""
+
+import re
+from fractions import Fraction
+
+SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+COUNT_PATTERN = r"^[0-9]+(\.[0-9]+)?[KMBT]?$"
+
+
+def parse_count(text: str) -> int:
+    """Return the whole number behind a count.
+
+    >>> parse_count("48B"), parse_count("0.5M"), parse_count("4096")
+    (48000000000, 500000, 4096)
+
+    Raises:
+        ValueError: It is not a number with one of K, M, B, T, or not a whole one.
+    """
+    if not re.fullmatch(COUNT_PATTERN, text):
+        raise ValueError("a count such as 4096, 350K, 1.5M or 48B")
+    digits, scale = (text[:-1], text[-1]) if text[-1] in SCALES else (text, "")
+    value = Fraction(digits) * SCALES[scale]
+    if value.denominator != 1:
+        raise ValueError("a whole number once K, M, B or T is multiplied out")
+    return value.numerator
+
+
+def format_count(value: int | float) -> str:
+    """Return a count with four significant digits and K, M, B or T.
+
+    >>> format_count(587_210_000), format_count(950), format_count(999_999)
+    ('587.2M', '950', '1M')
+    """
+    value = float(f"{value:.3e}")  # first, so that it is not 1000K
+    for scale in ("T", "B", "M", "K"):
+        if abs(value) >= SCALES[scale]:
+            return f"{value / SCALES[scale]:.4g}{scale}"
+    return f"{value:.4g}"
+
+
+def format_bytes(value: int | float) -> str:
+    """Return a size in binary units.
+
+    >>> format_bytes(512), format_bytes(3 * 2**30)
+    ('512 B', '3.0 GiB')
+    """
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if value >= 2**power:
+            return f"{value / 2**power:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def format_seconds(value: int | float) -> str:
+    """Return a stretch of time in its two largest units.
+
+    >>> format_seconds(3.25), format_seconds(250), format_seconds(7260), format_seconds(350_000)
+    ('3.2 s', '4 min 10 s', '2 h 1 min', '4 d 1 h')
+    """
+    if round(value, 1) < 60:
+        return f"{value:.1f} s"
+    minutes, seconds = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"

@@ -1,0 +1,267 @@
+"""Checkpoints: a folder of config, weights, optimizer and lineage that is whole or absent."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import (
+    load_file,  # pyright: ignore[reportUnknownVariableType]
+    save_file,  # pyright: ignore[reportUnknownVariableType]
+)
+from torch import Tensor
+
+from growlm.base.errors import CheckpointError
+from growlm.base.files import (
+    digest_of,
+    read_json,
+    sha256_file,
+    storage,
+    storage_error,
+    whole_folder,
+    write_json,
+)
+from growlm.model.config import GPTConfig
+
+FORMAT = 1
+META = "checkpoint.json"
+WEIGHTS = "model.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+RANDOM = "random.safetensors"
+TOKENIZER = "tokenizer.json"
+DIGEST = "sha256"
+"""The key in ``checkpoint.json`` under which the digest of all its other keys stands."""
+
+
+class Ancestor(BaseModel, frozen=True, extra="forbid"):
+    """One stretch of a checkpoint's life."""
+
+    stage: str
+    """The stage's name, or the name of the folder it came from."""
+    origin: str
+    """How its first weights came about: ``scratch``, ``grown by interleave``, ``average of 4``."""
+    layers: int
+    """Layers during that stretch."""
+    tokens: int
+    """Tokens trained in it."""
+    flops: float
+    """FLOPs trained in it."""
+    weights_sha256: str
+    """SHA-256 of the weights it ended with; empty for the checkpoint's own, last stretch."""
+
+
+class DataPosition(BaseModel, frozen=True, extra="forbid"):
+    """Where in the data a checkpoint stands, and which data that is."""
+
+    cursor: int
+    """Samples the sampler has emitted, over all stages of the lineage."""
+    sampler: Mapping[str, Any]
+    """The sampler's version, seed, slot, block, jitter, stages and phases."""
+    sources: Mapping[str, str]
+    """Each source's ``source_id``."""
+
+
+class Meta(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):
+    """``checkpoint.json``: all of a checkpoint but its tensors; infinities stay what they are."""
+
+    format: int
+    config: Mapping[str, Any]
+    stage: str
+    step: int
+    lineage: tuple[Ancestor, ...]
+    data: DataPosition | None
+    training: Mapping[str, Any]
+    """Facts about the stage a child should know, such as where its schedule ended."""
+    end_of_text: str
+    certificate: Mapping[str, Any] | None
+    files: Mapping[str, str]
+    """SHA-256 of each file beside this one."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens seen over the whole lineage."""
+        return sum(ancestor.tokens for ancestor in self.lineage)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The identity of the weights."""
+        return self.files[WEIGHTS]
+
+    def gpt_config(self) -> GPTConfig:
+        """Return the model's shape.
+
+        Raises:
+            CheckpointError: A size is missing, or unknown to this version.
+        """
+        known = {field.name for field in fields(GPTConfig)}
+        if known != set(self.config):
+            odd = sorted(known ^ set(self.config))
+            raise CheckpointError(
+                f"the config in {META} to hold every size of a model and no other",
+                got=f"{', '.join(odd)} too much or missing",
+                fix="the growlm that wrote it",
+            )
+        return GPTConfig(**self.config)
+
+
+class Contents(BaseModel, frozen=True, arbitrary_types_allowed=True):
+    """What goes into a checkpoint."""
+
+    config: GPTConfig
+    stage: str
+    step: int
+    lineage: tuple[Ancestor, ...]
+    data: DataPosition | None
+    training: Mapping[str, Any]
+    end_of_text: str
+    tokenizer: str
+    """The tokenizer's JSON."""
+    certificate: Mapping[str, Any] | None
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+    random: Mapping[str, Tensor]
+
+
+def save(path: Path, contents: Contents) -> Meta:
+    """Write a checkpoint; it is whole or absent, whatever happens meanwhile.
+
+    Raises:
+        StorageError: Something is at ``path`` already, or the disk refused.
+    """
+    with whole_folder(path) as folder:
+        _save_tensors(folder / WEIGHTS, contents.weights)
+        if contents.optimizer:
+            _save_tensors(folder / OPTIMIZER, contents.optimizer)
+        if contents.random:
+            _save_tensors(folder / RANDOM, contents.random)
+        (folder / TOKENIZER).write_text(contents.tokenizer, encoding="utf-8")
+        meta = Meta(
+            format=FORMAT,
+            config=contents.config.as_dict(),
+            stage=contents.stage,
+            step=contents.step,
+            lineage=contents.lineage,
+            data=contents.data,
+            training=contents.training,
+            end_of_text=contents.end_of_text,
+            certificate=contents.certificate,
+            files={file.name: sha256_file(file) for file in sorted(folder.iterdir())},
+        )
+        write_json(folder / META, {**meta.model_dump(mode="json"), DIGEST: identity(meta)})
+    return meta
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, path)
+    except SafetensorError as error:
+        # The library words the system's refusal its own way, and keeps only its number.
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number[1]) if number else 0
+        said = os.strerror(code) if code else str(error)
+        raise storage_error(OSError(code, said), path) from error
+
+
+def read_meta(path: Path) -> Meta:
+    """Read what a checkpoint says of itself, without its tensors.
+
+    Raises:
+        CheckpointError: There is no checkpoint, one of another format, or one that was changed.
+        StorageError: It cannot be read, or is not JSON.
+    """
+    if not (path / META).is_file():
+        raise CheckpointError(
+            f"a checkpoint's folder, with {META} in it",
+            got=str(path),
+            fix="a folder under runs/*/stages",
+        )
+    content = read_json(path / META)
+    values = cast(dict[str, Any], content) if isinstance(content, dict) else {}
+    found = values.get("format")
+    if found != FORMAT:
+        raise CheckpointError(
+            f"{path} to be of checkpoint format {FORMAT}",
+            got="no format" if found is None else f"format {found}",
+            fix="the growlm that wrote it",
+        )
+    return _checked_meta(path / META, values)
+
+
+def _checked_meta(path: Path, values: dict[str, Any]) -> Meta:
+    digest = values.pop(DIGEST, None)
+    try:
+        meta = Meta.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{path} to be whole", got=f"'{key}': {first['msg']}", fix="another checkpoint"
+        ) from None
+    if digest != identity(meta):
+        raise CheckpointError(
+            f"{path} to be as it was written",
+            got="other values under its digest: the file was damaged or changed",
+            fix="another checkpoint of the stage",
+        )
+    return meta
+
+
+def verify(path: Path, meta: Meta) -> None:
+    """Compare every file of a checkpoint with its SHA-256.
+
+    Raises:
+        CheckpointError: A file is missing or was changed; it is named.
+    """
+    for name, expected in meta.files.items():
+        if not (path / name).is_file():
+            raise CheckpointError(
+                f"{name} in {path}", got="no such file", fix="another checkpoint of the stage"
+            )
+        found = sha256_file(path / name)
+        if found != expected:
+            raise CheckpointError(
+                f"{path / name} to have SHA-256 {expected[:12]}…",
+                got=f"{found[:12]}…: the file was damaged or changed",
+                fix="another checkpoint of the stage",
+            )
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's weights."""
+    return _load_tensors(path / WEIGHTS)
+
+
+def load_optimizer(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's optimizer state; empty when it was saved without."""
+    return _load_tensors(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
+
+
+def load_random(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's random states; empty when it was saved without."""
+    return _load_tensors(path / RANDOM) if (path / RANDOM).is_file() else {}
+
+
+def load_tokenizer(path: Path) -> str:
+    """Read the tokenizer's JSON."""
+    with storage(path):
+        return (path / TOKENIZER).read_text(encoding="utf-8")
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with storage(path):
+            return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} to be a safetensors file", got=str(error), fix="another checkpoint"
+        ) from error
+
+
+def identity(meta: Meta) -> str:
+    """Return the digest of everything a checkpoint says of itself, its files' hashes included."""
+    return digest_of(meta.model_dump(mode="json"))

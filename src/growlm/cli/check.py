@@ -1,0 +1,82 @@
+"""``growlm check``: what a recipe will do and cost."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from growlm.base.units import format_bytes, format_count
+from growlm.cli import options as shared
+from growlm.cli.tables import print_table
+from growlm.pipeline import checking
+from growlm.pipeline.folder import RUN, RunFolder
+from growlm.pipeline.open import plan_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.recipe(parser)
+    shared.output(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    plan = plan_of(options.recipe, options.overrides)
+    path: Path = options.out or Path("runs") / plan.experiment.name
+    folder = RunFolder(path=path) if (path / RUN).is_file() else None
+    found = checking.table(plan, folder)
+    if options.json:
+        print(json.dumps(found.as_dict()))
+    elif not options.quiet:
+        print(f"{options.recipe}: recipe '{found.name}', {found.vocab_size:,} tokens of vocabulary")
+        print_table(_models(found))
+        print_table(_costs(found))
+        print_table(_data(found))
+    return 0
+
+
+def _models(found: checking.Table) -> Table:
+    table = Table("stage", "origin", "layers", "width", "heads", "context", "parameters")
+    for stage in found.stages:
+        origin = f"grown from {stage.parent}" if stage.parent else stage.kind
+        sizes = (stage.layers, stage.width, stage.heads, stage.context)
+        parameters = f"{stage.parameters:,} ({stage.parameters / 1e6:,.1f}M)"
+        table.add_row(stage.name, origin, *(f"{size:,}" for size in sizes), parameters)
+    return table
+
+
+def _costs(found: checking.Table) -> Table:
+    table = Table("stage", "steps", "tokens", "FLOPs per token", "FLOPs", "FLOPs with parents")
+    table.add_column("a checkpoint")
+    table.add_column("disk at once")
+    for stage in found.stages:
+        table.add_row(
+            stage.name,
+            f"{stage.steps:,}",
+            format_count(stage.tokens),
+            f"{stage.flops_per_token:.4g}",
+            f"{stage.flops:.4g}",
+            f"{stage.flops_before + stage.flops:.4g}",
+            format_bytes(stage.checkpoint_bytes),
+            format_bytes(stage.disk_bytes),
+        )
+    return table
+
+
+def _data(found: checking.Table) -> Table:
+    table = Table("source", "training tokens", "known")
+    for stage in found.stages:
+        table.add_column(f"{stage.name}: tokens")
+        table.add_column("epochs by its end")
+    for source in found.sources:
+        cells = [
+            cell
+            for stage in found.stages
+            for cell in (
+                format_count(stage.source_tokens[source.name]),
+                f"{stage.source_epochs[source.name]:.2f}",
+            )
+        ]
+        table.add_row(source.name, format_count(source.tokens), source.known, *cells)
+    return table

@@ -1,0 +1,21 @@
+"""``growlm demo``: the demo's recipe."""
+
+import argparse
+from pathlib import Path
+
+from growlm.cli import options as shared, run as run_command
+
+RECIPE = Path("recipes/demo.toml")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.overrides(parser)
+    shared.out(parser)
+    shared.output(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    options.recipe = RECIPE
+    return run_command.run(options)

@@ -1,0 +1,28 @@
+"""``growlm run``: a whole recipe."""
+
+import argparse
+from pathlib import Path
+
+from growlm.base.version import VERSION
+from growlm.cli import options as shared
+from growlm.cli.show import show
+from growlm.cli.signals import caught
+from growlm.pipeline.open import run_of
+from growlm.pipeline.run import everything
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.recipe(parser)
+    shared.output(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    recipe: Path = options.recipe
+    with (
+        caught() as stop,
+        run_of(recipe, options.overrides, out=options.out, stop=stop, version=VERSION) as job,
+    ):
+        show(everything(job), options)
+    return 0

@@ -1,0 +1,37 @@
+"""``growlm train``: one stage, with what it depends on."""
+
+import argparse
+from collections.abc import Iterator
+
+from growlm.base.version import VERSION
+from growlm.cli import options as shared
+from growlm.cli.show import show
+from growlm.cli.signals import caught
+from growlm.pipeline.events import Event
+from growlm.pipeline.open import run_of
+from growlm.pipeline.run import Run, prepare, train
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.recipe(parser)
+    parser.add_argument("--stage", required=True, metavar="NAME", help="the stage to train")
+    shared.output(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    with (
+        caught() as stop,
+        run_of(
+            options.recipe, options.overrides, out=options.out, stop=stop, version=VERSION
+        ) as job,
+    ):
+        job.plan.stage(options.stage)
+        show(_events(job, options.stage), options)
+    return 0
+
+
+def _events(job: Run, stage: str) -> Iterator[Event]:
+    yield from prepare(job)
+    yield from train(job, job.plan.stage(stage))

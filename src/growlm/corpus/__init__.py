@@ -1,0 +1,1 @@
+"""From raw text to the tokens of a batch: documents, tokenizer, shards, mixture."""

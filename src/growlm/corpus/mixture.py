@@ -1,0 +1,294 @@
+"""The mixture: a pure function from a sample's number to the tokens of its source."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import NDArray
+
+from growlm.base.errors import CorpusError
+from growlm.corpus.permutation import key64, permutation
+from growlm.corpus.schedules import (
+    RESERVED,
+    Layout,
+    Phase,
+    Weighting,
+    check_block,
+    check_context,
+    check_sources,
+    check_starts,
+    check_weighting,
+)
+from growlm.corpus.shards import TokenStream
+from growlm.corpus.weights import counts, running_counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Which tokens some samples hold."""
+
+    source: Int64[NDArray[np.int64], "N"]
+    """Index of the source."""
+
+    epoch: Int64[NDArray[np.int64], "N"]
+    slot: Int64[NDArray[np.int64], "N"]
+
+    offset: Int64[NDArray[np.int64], "N"]
+    """First token within the slot."""
+
+    length: Int64[NDArray[np.int64], "N"]
+    """Tokens, the last target not counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """What every sample of a run holds, with no state but the sample's number.
+
+    Draws are numbered from 0, and each is a slot of a source. The weights are dealt out in order
+    and shuffled within a block of draws; every epoch of a source is its own permutation of its
+    slots. While the context is a part of the slot, a block is served in several passes, one part
+    of every slot in each, so that a slot's parts are a block of samples apart.
+    """
+
+    seed: int
+
+    sources: tuple[Layout, ...]
+    """In an order that only ever grows at the end."""
+
+    slot: int
+    """Tokens in a slot: the longest context of the run."""
+
+    block: int
+    """Draws in a block, a power of two."""
+
+    jitter: bool
+    """Whether each epoch of a source is cut at another offset."""
+
+    weightings: tuple[Weighting, ...]
+    phases: tuple[Phase, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the schedules fit the blocks, the slot and the sources.
+
+        Raises:
+            CorpusError: They do not.
+        """
+        check_sources(self.sources)
+        check_block(self.block)
+        check_starts([weighting.start_draw for weighting in self.weightings], block=self.block)
+        check_starts([phase.start_draw for phase in self.phases], block=self.block)
+        for phase in self.phases:
+            check_context(phase.context, slot=self.slot)
+        for weighting in self.weightings:
+            check_weighting(weighting, self.sources, slot=self.slot)
+
+    @property
+    def slots_per_epoch(self) -> tuple[int, ...]:
+        """Slots that an epoch of each source has."""
+        return tuple(source.slots(self.slot) for source in self.sources)
+
+    def samples(self, first: int, count: int) -> Samples:
+        """Return samples ``first`` to ``first + count``; any call gives a sample the same."""
+        number_N = np.arange(first, first + count)
+        firsts = [self.first_sample(phase.start_draw) for phase in self.phases]
+        phase_N = np.searchsorted(firsts, number_N, side="right") - 1
+        context_N = np.array([phase.context for phase in self.phases])[phase_N]
+        start_N = np.array([phase.start_draw for phase in self.phases])[phase_N]
+        parts_N = self.slot // context_N
+        block_N, rest_N = np.divmod(number_N - np.array(firsts)[phase_N], self.block * parts_N)
+        part_N, place_N = np.divmod(rest_N, self.block)
+        source_N, epoch_N, slot_N = self.draws(start_N + block_N * self.block + place_N)
+        return Samples(
+            source=source_N,
+            epoch=epoch_N,
+            slot=slot_N,
+            offset=part_N * context_N,
+            length=context_N,
+        )
+
+    def starts(self, samples: Samples) -> Int64[NDArray[np.int64], "N"]:
+        """Return the position of each sample's first token in its source's stream."""
+        origin_N = np.zeros_like(samples.source)
+        for source, epoch, here in _groups(samples.source, samples.epoch):
+            origin_N[here] = self.origin(source, epoch)
+        return origin_N + samples.slot * self.slot + samples.offset
+
+    def origin(self, source: int, epoch: int) -> int:
+        """Return the token that an epoch's first slot starts at."""
+        if not self.jitter:
+            return 0
+        return key64(f"({self._epoch_key(source, epoch)}, 'org')") % self.slot
+
+    def draws(
+        self, draw_N: Int64[NDArray[np.int64], "N"]
+    ) -> tuple[
+        Int64[NDArray[np.int64], "N"], Int64[NDArray[np.int64], "N"], Int64[NDArray[np.int64], "N"]
+    ]:
+        """Return (source, epoch, slot) of each draw."""
+        source_N, rank_N = self._dealt(self._shuffled(draw_N))
+        slots_per_epoch = np.array(self.slots_per_epoch)
+        epoch_N, place_N = np.divmod(rank_N, slots_per_epoch[source_N])
+        slot_N = np.empty_like(place_N)
+        for source, epoch, here in _groups(source_N, epoch_N):
+            order = permutation(int(slots_per_epoch[source]), key=self._epoch_key(source, epoch))
+            slot_N[here] = order.encode(place_N[here])
+        return source_N, epoch_N, slot_N
+
+    def draws_before(self, boundary: int) -> tuple[int, ...]:
+        """Return how many draws each source has before a boundary between blocks."""
+        drawn = _stretches([weighting.start_draw for weighting in self.weightings], boundary)
+        totals = np.zeros(len(self.sources), dtype=np.int64)
+        for weighting, draws in zip(self.weightings, drawn, strict=True):
+            totals += counts(draws, weighting.units)
+        return tuple(totals.tolist())
+
+    def first_sample(self, boundary: int) -> int:
+        """Return the first sample at a boundary between blocks, such as a phase's start."""
+        drawn = _stretches([phase.start_draw for phase in self.phases], boundary)
+        parts = [self.slot // phase.context for phase in self.phases]
+        return sum(draws * part for draws, part in zip(drawn, parts, strict=True))
+
+    def next_boundary(self, cursor: int) -> int:
+        """Return the first boundary between blocks that no sample before ``cursor`` has passed.
+
+        Weights and context may change there without touching what was served.
+        """
+        if cursor == 0:
+            return 0
+        phase, samples = self._within(cursor - 1)
+        blocks = samples // (self.block * (self.slot // phase.context))
+        return phase.start_draw + (blocks + 1) * self.block
+
+    def tokens_served(self, cursor: int) -> tuple[int, ...]:
+        """Return the tokens of each source among the samples before ``cursor``, exactly."""
+        phase, samples = self._within(cursor)
+        blocks, rest = divmod(samples, self.block * (self.slot // phase.context))
+        passes, part = divmod(rest, self.block)
+        boundary = phase.start_draw + blocks * self.block
+        before = np.array(self.draws_before(boundary))
+        in_block = np.array(self.draws_before(boundary + self.block)) - before
+        source_N, _ = self._dealt(self._shuffled(np.arange(boundary, boundary + part)))
+        in_part = np.bincount(source_N, minlength=len(self.sources))
+        tokens = before * self.slot + (in_block * passes + in_part) * phase.context
+        return tuple(tokens.tolist())
+
+    def epochs(self, cursor: int) -> tuple[float, ...]:
+        """Return how often the samples before ``cursor`` went through each source."""
+        served = self.tokens_served(cursor)
+        return tuple(
+            tokens / (slots * self.slot) if tokens else 0.0
+            for tokens, slots in zip(served, self.slots_per_epoch, strict=True)
+        )
+
+    def _key(self, name: str, number: int) -> str:
+        return f"({self.seed}, '{name}', {number})"
+
+    def _epoch_key(self, source: int, epoch: int) -> str:
+        return self._key(self.sources[source].name, epoch)
+
+    def _within(self, cursor: int) -> tuple[Phase, int]:
+        """Return the phase of a sample, and how many samples came before it in the phase."""
+        firsts = [self.first_sample(phase.start_draw) for phase in self.phases]
+        index = max(i for i, first in enumerate(firsts) if first <= cursor)
+        return self.phases[index], cursor - firsts[index]
+
+    def _shuffled(self, draw_N: Int64[NDArray[np.int64], "N"]) -> Int64[NDArray[np.int64], "N"]:
+        """Return each draw's place in the order in which the weights are dealt out."""
+        block_N, place_N = np.divmod(draw_N, self.block)
+        dealt_N = np.empty_like(draw_N)
+        for block in np.unique(block_N).tolist():
+            here = block_N == block
+            order = permutation(self.block, key=self._key(RESERVED, block))
+            dealt_N[here] = block * self.block + order.encode(place_N[here])
+        return dealt_N
+
+    def _dealt(
+        self, dealt_N: Int64[NDArray[np.int64], "N"]
+    ) -> tuple[Int64[NDArray[np.int64], "N"], Int64[NDArray[np.int64], "N"]]:
+        """Return the source at each place of that order, and its draws before."""
+        source_N, rank_N = np.empty_like(dealt_N), np.empty_like(dealt_N)
+        starts = [weighting.start_draw for weighting in self.weightings]
+        weighting_N = np.searchsorted(starts, dealt_N, side="right") - 1
+        for index, weighting in enumerate(self.weightings):
+            here = np.flatnonzero(weighting_N == index)
+            if not here.size:
+                continue
+            nth_H = dealt_N[here] - weighting.start_draw
+            before_SH = running_counts(nth_H, weighting.units)
+            after_SH = running_counts(nth_H + 1, weighting.units)
+            source_H = (after_SH - before_SH).argmax(axis=0)
+            base = np.array(self.draws_before(weighting.start_draw))
+            source_N[here] = source_H
+            rank_N[here] = base[source_H] + before_SH[source_H, np.arange(source_H.size)]
+        return source_N, rank_N
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batcher:
+    """Samples as arrays of ids."""
+
+    sampler: Sampler
+
+    streams: tuple[TokenStream, ...]
+    """One for each source of the sampler."""
+
+    def __post_init__(self) -> None:
+        """Check that the streams are those the sampler was made for.
+
+        Raises:
+            CorpusError: One is longer or shorter.
+        """
+        for source, stream in zip(self.sampler.sources, self.streams, strict=True):
+            if source.tokens != stream.tokens:
+                raise CorpusError(
+                    f"source '{source.name}' with {source.tokens:,} tokens",
+                    got=f"{stream.tokens:,}",
+                    fix="the shards that the run began with",
+                )
+
+    def batch(self, cursor: int, samples: int) -> Int64[NDArray[np.int64], "B T"]:
+        """Return some samples from ``cursor`` on: the context and one more token, the last target.
+
+        Raises:
+            CorpusError: They straddle a change of context.
+        """
+        drawn = self.sampler.samples(cursor, samples)
+        lengths = np.unique(drawn.length).tolist()
+        if len(lengths) != 1:
+            raise CorpusError(
+                "a batch of one context",
+                got=f"samples {cursor} to {cursor + samples}, of {lengths} tokens",
+                fix="batches that end where the context changes",
+            )
+        starts_B = self.sampler.starts(drawn)
+        ids_BT = np.empty((samples, lengths[0] + 1), dtype=np.int64)
+        for index in np.unique(drawn.source).tolist():
+            here = np.flatnonzero(drawn.source == index)
+            ids_BT[here] = self.streams[index].gather(starts_B[here], lengths[0] + 1)
+        return ids_BT
+
+
+def _stretches(starts: list[int], until: int) -> list[int]:
+    """Return how much of each stretch, from one start to the next, lies before a point.
+
+    >>> _stretches([0, 10, 30], 15)
+    [10, 5, 0]
+    """
+    ends = [*starts[1:], until]
+    return [max(0, min(end, until) - start) for start, end in zip(starts, ends, strict=True)]
+
+
+def _groups(
+    source_N: Int64[NDArray[np.int64], "N"], epoch_N: Int64[NDArray[np.int64], "N"]
+) -> list[tuple[int, int, NDArray[np.intp]]]:
+    """Return (source, epoch, indices) of every pair that occurs."""
+    order_N = np.lexsort((epoch_N, source_N))
+    sorted_source_N, sorted_epoch_N = source_N[order_N], epoch_N[order_N]
+    new_N = (np.diff(sorted_source_N) != 0) | (np.diff(sorted_epoch_N) != 0)
+    edges = [0, *(np.flatnonzero(new_N) + 1).tolist(), len(order_N)]
+    return [
+        (int(sorted_source_N[start]), int(sorted_epoch_N[start]), order_N[start:end])
+        for start, end in pairwise(edges)
+        if end > start
+    ]

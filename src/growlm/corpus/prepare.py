@@ -1,0 +1,227 @@
+"""From a recipe's sources to a tokenizer, training shards, and held-out texts."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from growlm.base.errors import CorpusError
+from growlm.base.files import storage, whole_folder, write_text
+from growlm.corpus import tokenizer as bpe
+from growlm.corpus.documents import Document, Reading, documents, readings
+from growlm.corpus.manifest import TokenizerFacts
+from growlm.corpus.split import held_out
+from growlm.corpus.tokenizer import Tokenizer
+from growlm.corpus.writing import Writer, writer
+from growlm.recipe.sections import Source
+
+TRAIN, VALIDATION, HELDOUT = "train", "validation", "heldout.jsonl"
+
+BATCH_CHARACTERS = 1 << 20
+"""Text encoded at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """What packing a source came to; bytes are those of the text in UTF-8."""
+
+    source: str
+    train_documents: int
+    heldout_documents: int
+    train_tokens: int
+    heldout_tokens: int
+    train_bytes: int
+    heldout_bytes: int
+
+    bad_utf8: int
+    """Documents with bytes that were not UTF-8."""
+
+    empty: int
+    """Texts of which cleaning left nothing."""
+
+
+def train_tokenizer(
+    sources: Sequence[Source],
+    *,
+    folder: Path,
+    out: Path,
+    vocab_size: int,
+    end_of_text: str,
+    train_documents: int,
+    share: float,
+) -> Tokenizer:
+    """Train a byte-level BPE on training documents, write it, and return it.
+
+    Args:
+        sources: The recipe's sections.
+        folder: What their relative paths start from.
+        out: The ``tokenizer.json`` to write.
+        vocab_size: Ids to learn, the 256 bytes and the end of text included.
+        end_of_text: The token that closes a document.
+        train_documents: Documents read from each source, at most.
+        share: Share of the documents that is held out, and that it does not see.
+
+    Raises:
+        CorpusError: A source cannot be read.
+        StorageError: The file cannot be written.
+    """
+    texts = (
+        document.text
+        for source in sources
+        for document in islice(_training(source, folder=folder, share=share), train_documents)
+    )
+    trained = bpe.train(texts, vocab_size=vocab_size, end_of_text=end_of_text)
+    write_text(out, trained.to_json())
+    return trained
+
+
+def pack(
+    source: Source,
+    *,
+    folder: Path,
+    out: Path,
+    tokenizer: Tokenizer,
+    share: float,
+    shard_tokens: int,
+) -> SourceFacts:
+    """Read a source once and write its shards and its held-out texts, all of it or nothing.
+
+    ``out`` holds the shards ``train`` and ``validation``, and ``heldout.jsonl`` with uid, path and
+    text of each held-out document, in the order of the validation shards.
+
+    Args:
+        source: The recipe's section.
+        folder: What its relative paths start from.
+        out: Where nothing is yet.
+        tokenizer: Text to ids.
+        share: Share of the documents to hold out.
+        shard_tokens: Tokens after which a new shard begins.
+
+    Raises:
+        CorpusError: The source cannot be read, or one side of the split is empty.
+        StorageError: ``out`` is there already, or cannot be written.
+    """
+    facts = tokenizer_facts(tokenizer)
+    tally: Counter[str] = Counter()
+    with whole_folder(out) as place, ExitStack() as stack:
+        train, validation = (
+            stack.enter_context(
+                writer(place / half, source=source.name, tokenizer=facts, shard_tokens=shard_tokens)
+            )
+            for half in (TRAIN, VALIDATION)
+        )
+        texts = stack.enter_context((place / HELDOUT).open("w", encoding="utf-8"))
+        for batch in _batches(_kept(readings(source, folder=folder), tally)):
+            for document, ids in _encoded(batch, tokenizer):
+                if held_out(document, share=share):
+                    tally += _added("heldout", document, ids, validation)
+                    _write_line(texts, document)
+                else:
+                    tally += _added("train", document, ids, train)
+        _check_halves(source, tally, share=share)
+    return _facts(source, tally)
+
+
+def tokenizer_facts(tokenizer: Tokenizer) -> TokenizerFacts:
+    """Return what shards say of the tokenizer that wrote them."""
+    return TokenizerFacts(
+        sha256=tokenizer.sha256,
+        vocab=tokenizer.vocab_size,
+        eos=tokenizer.end_of_text,
+        impl="hf",
+        version=version("tokenizers"),
+    )
+
+
+def heldout_texts(path: Path, limit: int) -> list[str]:
+    """Return the first held-out texts of a packed source, in the order of its shards.
+
+    Args:
+        path: A ``heldout.jsonl``.
+        limit: Texts, at most.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
+    with storage(path), path.open("rb") as file:
+        return [json.loads(line)["text"] for line in islice(file, limit)]
+
+
+def _training(source: Source, *, folder: Path, share: float) -> Iterator[Document]:
+    for document in documents(source, folder=folder):
+        if not held_out(document, share=share):
+            yield document
+
+
+def _kept(found: Iterable[Reading], tally: Counter[str]) -> Iterator[Document]:
+    """Yield the documents, and count what reading them met."""
+    for reading in found:
+        tally["bad_utf8"] += reading.bad_utf8
+        if reading.document is None:
+            tally["empty"] += 1
+        else:
+            yield reading.document
+
+
+def _batches(found: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    characters = 0
+    for document in found:
+        batch.append(document)
+        characters += len(document.text)
+        if characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _encoded(
+    batch: Sequence[Document], tokenizer: Tokenizer
+) -> Iterator[tuple[Document, list[int]]]:
+    encodings = tokenizer.encode([document.text for document in batch])
+    for document, ids in zip(batch, encodings, strict=True):
+        yield document, [*ids, tokenizer.end_of_text]
+
+
+def _added(half: str, document: Document, ids: list[int], shards: Writer) -> Counter[str]:
+    shards.add(ids)
+    size = len(document.text.encode())
+    return Counter({f"{half}_documents": 1, f"{half}_tokens": len(ids), f"{half}_bytes": size})
+
+
+def _write_line(file: IO[str], document: Document) -> None:
+    values = {"uid": document.uid, "path": document.path, "text": document.text}
+    file.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def _check_halves(source: Source, tally: Counter[str], *, share: float) -> None:
+    train, heldout = tally["train_documents"], tally["heldout_documents"]
+    if not train and not heldout:
+        raise CorpusError(
+            f"source '{source.name}' to hold text",
+            got=f"{tally['empty']:,} empty documents",
+            fix="other files",
+        )
+    if not heldout:
+        raise CorpusError(
+            f"at least one held-out document of source '{source.name}'",
+            got=f"none of {train:,} with validation.share = {share:g}",
+            fix="a larger validation.share, or a source of more documents",
+        )
+    if not train:
+        raise CorpusError(
+            f"at least one training document of source '{source.name}'",
+            got=f"all {heldout:,} held out with validation.share = {share:g}",
+            fix="a smaller validation.share, or a source of more documents",
+        )
+
+
+def _facts(source: Source, tally: Counter[str]) -> SourceFacts:
+    counted = {field.name: tally[field.name] for field in fields(SourceFacts)[1:]}
+    return SourceFacts(source=source.name, **counted)

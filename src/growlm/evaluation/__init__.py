@@ -1,0 +1,1 @@
+"""Scores: log-likelihoods, bits per byte, the last-word task."""

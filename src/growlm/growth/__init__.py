@@ -1,0 +1,1 @@
+"""Growing: depth plans, weights, optimizer moments, and the certificate."""

@@ -1,0 +1,1 @@
+"""The decoder: its shape, its layers, its loss, its cost, and which space each weight touches."""

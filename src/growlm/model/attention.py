@@ -1,0 +1,120 @@
+"""Causal attention, and the three ways a token can know its place."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from growlm.model.config import GPTConfig
+
+
+def alibi_slopes(heads: int) -> Float[Tensor, " H"]:
+    """Return the slope of each head's linear bias.
+
+    For a power of two, a geometric series that starts at its own ratio, ``2^(-8/H)``. Otherwise
+    the slopes of the largest power of two below, then every second slope of twice that power.
+    Press et al., arXiv:2108.12409, section 3, and its released code for other head counts.
+
+    >>> alibi_slopes(12)[[0, 7, 8]].tolist()
+    [0.5, 0.00390625, 0.7071067690849304]
+    """
+    power = 2 ** int(math.log2(heads))
+    slopes = _geometric(power) + _geometric(2 * power)[::2][: heads - power]
+    return torch.tensor(slopes, dtype=torch.float32)
+
+
+def _geometric(heads: int) -> list[float]:
+    return [2.0 ** (-8.0 * (head + 1) / heads) for head in range(heads)]
+
+
+def alibi_bias(
+    slopes_H: Float[Tensor, " H"], tokens: int, dtype: torch.dtype
+) -> Float[Tensor, "1 H T T"]:
+    """Return the causal mask with ALiBi: ``slope (key - query)``, minus infinity ahead."""
+    place_T = torch.arange(tokens, device=slopes_H.device)
+    distance_TT = place_T[None, :] - place_T[:, None]
+    bias_HTT = slopes_H[:, None, None] * distance_TT
+    return bias_HTT.masked_fill(distance_TT > 0, -torch.inf)[None].to(dtype)
+
+
+def rotary_angles(
+    config: GPTConfig, tokens: int, device: torch.device
+) -> tuple[Float[Tensor, "T P"], Float[Tensor, "T P"]]:
+    """Return cosine and sine of each pair's angle at each place.
+
+    Su et al., arXiv:2104.09864, equation 15; halves are paired, as GPT-NeoX and Llama do.
+    """
+    pairs = torch.arange(0, config.head_width, 2, device=device, dtype=torch.float32)
+    frequencies_P = config.rotary_base ** (-pairs / config.head_width)
+    places_T = torch.arange(tokens, device=device, dtype=torch.float32)
+    angles_TP = torch.outer(places_T, frequencies_P)
+    return angles_TP.cos(), angles_TP.sin()
+
+
+def rotate(
+    x_BHTK: Float[Tensor, "B H T K"], cos_TP: Float[Tensor, "T P"], sin_TP: Float[Tensor, "T P"]
+) -> Float[Tensor, "B H T K"]:
+    """Turn each pair (i, i + P) by its angle."""
+    first, second = x_BHTK.chunk(2, dim=-1)
+    cos_TP, sin_TP = cos_TP.to(x_BHTK.dtype), sin_TP.to(x_BHTK.dtype)
+    return torch.cat((first * cos_TP - second * sin_TP, second * cos_TP + first * sin_TP), dim=-1)
+
+
+class Places(nn.Module):
+    """What attention is told of places: a bias, angles, or neither; computed once per forward."""
+
+    slopes_H: Tensor  # noqa: N815 - an axis letter, as in every shape
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("slopes_H", alibi_slopes(config.heads), persistent=False)
+
+    def forward(
+        self, tokens: int, dtype: torch.dtype
+    ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+        """Return (bias [1, H, T, T] or None, angles ([T, P], [T, P]) or None)."""
+        if self.config.positions == "alibi":
+            return alibi_bias(self.slopes_H, tokens, dtype), None
+        if self.config.positions == "rotary":
+            return None, rotary_angles(self.config, tokens, self.slopes_H.device)
+        return None, None
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped key/value heads."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        bias = config.linear_bias
+        self.query = nn.Linear(config.width, config.attention_width, bias=bias)
+        self.key = nn.Linear(config.width, config.kv_width, bias=bias)
+        self.value = nn.Linear(config.width, config.kv_width, bias=bias)
+        self.output = nn.Linear(config.attention_width, config.width, bias=bias)
+
+    def forward(
+        self,
+        x_BTD: Float[Tensor, "B T D"],
+        bias: Float[Tensor, "1 H T T"] | None,
+        angles: tuple[Tensor, Tensor] | None,
+    ) -> Float[Tensor, "B T D"]:
+        """Mix the values each token may see."""
+        query, key, value = (
+            projection(x_BTD).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        if angles is not None:
+            query, key = rotate(query, *angles), rotate(key, *angles)
+        mixed_BHTK = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=None if bias is None else bias.to(query.dtype),
+            is_causal=bias is None,
+            dropout_p=self.config.attention_dropout if self.training else 0.0,
+            enable_gqa=self.config.kv_heads != self.config.heads,
+        )
+        return self.output(mixed_BHTK.transpose(1, 2).flatten(-2))

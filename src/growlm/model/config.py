@@ -1,0 +1,113 @@
+"""The shape of a model, and the one legend of axis letters.
+
+Axis letters, the same everywhere::
+
+    B  sequences in a batch      T  tokens in a sequence      D  residual width
+    H  query heads               G  key/value heads           K  width of one head
+    F  hidden units of the MLP   V  rows of the embedding     N  tokens, B and T flattened
+    P  rotary pairs, K / 2
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from growlm.base.errors import RecipeError
+
+Positions = Literal["alibi", "learned", "rotary", "none"]
+Norm = Literal["layernorm", "rmsnorm"]
+Activation = Literal["gelu", "swiglu"]
+
+VOCAB_MULTIPLE = 128
+"""Rows of an embedding are padded to a multiple of this, for the matrix units' sake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GPTConfig:
+    """Every size and choice that a decoder's function depends on.
+
+    Raises:
+        RecipeError: Sizes that do not fit each other.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    width: int
+    head_width: int
+    mlp: int
+    context: int
+    vocab_size: int
+    padded_vocab_size: int
+    positions: Positions
+    norm: Norm
+    activation: Activation
+    linear_bias: bool
+    norm_bias: bool
+    tied: bool
+    norm_eps: float
+    rotary_base: float
+    dropout: float
+    attention_dropout: float
+
+    def __post_init__(self) -> None:
+        """Check that the sizes fit each other."""
+        if self.heads % self.kv_heads:
+            raise RecipeError(
+                "heads to be a multiple of kv_heads",
+                got=f"heads={self.heads}, kv_heads={self.kv_heads}",
+                fix=f"kv_heads={_divisor(self.heads, self.kv_heads)}",
+            )
+        if self.positions == "rotary" and self.head_width % 2:
+            raise RecipeError(
+                "rotary positions to turn pairs, so an even head_width",
+                got=f"head_width={self.head_width}",
+                fix=f"head_width={self.head_width + 1}",
+            )
+        if self.padded_vocab_size < self.vocab_size:
+            raise RecipeError(
+                "the embedding to have a row for every token",
+                got=f"vocab_size={self.vocab_size}, rows={self.padded_vocab_size}",
+                fix=f"padded_vocab_size={padded(self.vocab_size)}",
+            )
+
+    @property
+    def attention_width(self) -> int:
+        """Width of all query heads together."""
+        return self.heads * self.head_width
+
+    @property
+    def kv_width(self) -> int:
+        """Width of all key heads, and of all value heads, together."""
+        return self.kv_heads * self.head_width
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, as checkpoints store them."""
+        return asdict(self)
+
+
+def padded(vocab_size: int) -> int:
+    """Return the rows of an embedding for a vocabulary.
+
+    >>> padded(50_277), padded(2_048)
+    (50304, 2048)
+    """
+    return -(-vocab_size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+
+
+def head_width_of(width: int, heads: int) -> int:
+    """Return the width of one head when the heads fill the residual width.
+
+    Raises:
+        RecipeError: The heads do not divide the width.
+    """
+    if width % heads:
+        raise RecipeError(
+            "width to be a multiple of heads",
+            got=f"width={width}, heads={heads}",
+            fix=f"width={max(width // heads, 1) * heads}",
+        )
+    return width // heads
+
+
+def _divisor(heads: int, kv_heads: int) -> int:
+    return max(count for count in range(1, kv_heads + 1) if heads % count == 0)

@@ -1,0 +1,85 @@
+"""The decoder: token ids in, final hidden states or logits out."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from growlm.base.errors import CheckpointError, EvaluationError
+from growlm.model.attention import Places
+from growlm.model.config import GPTConfig
+from growlm.model.layers import Layer, Norm
+
+
+class GPT(nn.Module):
+    """A pre-norm decoder.
+
+    ``forward`` stops before the head, so that the loss can take the logits chunk by chunk.
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.padded_vocab_size, config.width)
+        self.position = (
+            nn.Embedding(config.context, config.width) if config.positions == "learned" else None
+        )
+        self.places = Places(config)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = Norm(config)
+        self.head = (
+            None if config.tied else nn.Linear(config.width, config.padded_vocab_size, bias=False)
+        )
+
+    @property
+    def head_weight(self) -> Float[Tensor, "V D"]:
+        """The matrix that turns hidden states into logits."""
+        return self.embedding.weight if self.head is None else self.head.weight
+
+    def forward(self, ids_BT: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+        """Return the final hidden states.
+
+        Raises:
+            EvaluationError: More tokens than learned positions.
+        """
+        x_BTD = self.embedding(ids_BT)
+        if self.position is not None:
+            x_BTD = x_BTD + self._learned(ids_BT.shape[1])
+        bias, angles = self.places(ids_BT.shape[1], x_BTD.dtype)
+        for layer in self.layers:
+            x_BTD = layer(x_BTD, bias, angles)
+        return self.norm(x_BTD)
+
+    def logits(self, ids_BT: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """Return the logits of the real vocabulary; its padding is cut off."""
+        return self(ids_BT) @ self.head_weight[: self.config.vocab_size].T
+
+    def _learned(self, tokens: int) -> Float[Tensor, "T D"]:
+        if self.position is None or tokens > self.config.context:
+            raise EvaluationError(
+                f"at most {self.config.context} tokens: that many positions were learned",
+                got=f"{tokens}",
+                fix=f"a context of {self.config.context}, or a model with ALiBi",
+            )
+        return self.position(torch.arange(tokens, device=self.position.weight.device))
+
+
+def with_weights(config: GPTConfig, weights: Mapping[str, Tensor]) -> GPT:
+    """Return a model that owns a copy of these weights; none are drawn for it first.
+
+    Raises:
+        CheckpointError: The weights are not those of this shape.
+    """
+    with torch.device("meta"):
+        model = GPT(config)
+    try:
+        model.load_state_dict({name: each.clone() for name, each in weights.items()}, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            "weights of the shape that the config states",
+            got=" ".join(str(error).split()[:24]),
+            fix="the checkpoint as it was written",
+        ) from error
+    model.places = Places(config)
+    return model.requires_grad_()

@@ -1,0 +1,126 @@
+"""Cross-entropy in chunks of tokens: the whole logits matrix is never built."""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+CHUNK_TOKENS = 2_048
+"""Tokens whose logits exist at once."""
+
+IGNORED = -100
+"""A target that carries no loss."""
+
+
+class _CrossEntropySum(torch.autograd.Function):
+    """Sum of token losses; forward already holds the gradients, backward scales them."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 - autograd passes arguments by position
+        ctx: Any,
+        hidden_ND: Tensor,
+        head_VD: Tensor,
+        targets_N: Tensor,
+        vocab_size: int,
+        chunk_tokens: int,
+    ) -> Tensor:
+        wide = torch.promote_types(hidden_ND.dtype, torch.float32)
+        loss = torch.zeros((), dtype=wide, device=hidden_ND.device)
+        hidden_grad_ND = torch.empty_like(hidden_ND)
+        # Sums over chunks are kept wide: in bf16 they would lose whole chunks to rounding.
+        head_grad_VD = torch.zeros_like(head_VD, dtype=wide)
+        weight_VD = head_VD.to(hidden_ND.dtype)
+        for start in range(0, hidden_ND.shape[0], chunk_tokens):
+            span = slice(start, start + chunk_tokens)
+            losses, errors_CV = _errors(hidden_ND[span], weight_VD, targets_N[span], vocab_size)
+            loss += losses.sum()
+            errors_CV = errors_CV.to(hidden_ND.dtype)
+            torch.mm(errors_CV, weight_VD, out=hidden_grad_ND[span])
+            head_grad_VD += errors_CV.T @ hidden_ND[span]
+        ctx.save_for_backward(hidden_grad_ND, head_grad_VD.to(head_VD.dtype))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        hidden_grad_ND, head_grad_VD = ctx.saved_tensors
+        (scale,) = grad_outputs
+        return hidden_grad_ND * scale, head_grad_VD * scale, None, None, None
+
+
+def _errors(
+    hidden_CD: Tensor, weight_VD: Tensor, targets_C: Tensor, vocab_size: int
+) -> tuple[Tensor, Tensor]:
+    """Return the chunk's losses [C] and the loss's gradient by its logits [C, V]."""
+    logits_CV = _wide_logits(hidden_CD, weight_VD, vocab_size)
+    log_sum_C = logits_CV.logsumexp(-1)
+    kept_C = targets_C != IGNORED
+    safe_C1 = targets_C.clamp_min(0)[:, None]
+    losses_C = (log_sum_C - logits_CV.gather(1, safe_C1)[:, 0]) * kept_C
+    errors_CV = logits_CV.sub_(log_sum_C[:, None]).exp_()
+    errors_CV.scatter_add_(1, safe_C1, torch.full_like(safe_C1, -1, dtype=errors_CV.dtype))
+    return losses_C, errors_CV.mul_(kept_C[:, None])
+
+
+def _wide_logits(hidden_CD: Tensor, weight_VD: Tensor, vocab_size: int) -> Tensor:
+    """Return logits in at least fp32; the padding of the vocabulary can never win."""
+    logits_CV: Tensor = hidden_CD @ weight_VD.T
+    logits_CV = logits_CV.to(torch.promote_types(logits_CV.dtype, torch.float32))
+    logits_CV[:, vocab_size:] = -torch.inf
+    return logits_CV
+
+
+def cross_entropy_sum(
+    hidden_ND: Float[Tensor, "N D"],
+    head_VD: Float[Tensor, "V D"],
+    targets_N: Int[Tensor, " N"],
+    *,
+    vocab_size: int,
+    chunk_tokens: int = CHUNK_TOKENS,
+) -> Float[Tensor, ""]:
+    """Return the sum of all tokens' losses, in nats, in at least fp32.
+
+    Divide by the token count of the whole step, once: then micro-batches and devices with
+    different counts add up exactly.
+
+    Args:
+        hidden_ND: Final hidden states.
+        head_VD: The head; rows from ``vocab_size`` on are padding and get no gradient.
+        targets_N: Next tokens; ``IGNORED`` carries no loss.
+        vocab_size: Real tokens.
+        chunk_tokens: Tokens whose logits exist at once.
+    """
+    if torch.is_grad_enabled() and (hidden_ND.requires_grad or head_VD.requires_grad):
+        loss = cast(Any, _CrossEntropySum.apply)
+        return loss(hidden_ND, head_VD, targets_N, vocab_size, chunk_tokens)
+    losses_N, _ = token_losses(
+        hidden_ND, head_VD, targets_N, vocab_size=vocab_size, chunk_tokens=chunk_tokens
+    )
+    return losses_N.sum()
+
+
+@torch.no_grad()
+def token_losses(
+    hidden_ND: Float[Tensor, "N D"],
+    head_VD: Float[Tensor, "V D"],
+    targets_N: Int[Tensor, " N"],
+    *,
+    vocab_size: int,
+    chunk_tokens: int = CHUNK_TOKENS,
+) -> tuple[Float[Tensor, " N"], Bool[Tensor, " N"]]:
+    """Return each token's loss in nats, and whether it is the most likely one.
+
+    Ties go to the lower id. A target of ``IGNORED`` has loss 0.
+    """
+    losses: list[Tensor] = []
+    greedy: list[Tensor] = []
+    weight_VD = head_VD.to(hidden_ND.dtype)
+    for start in range(0, hidden_ND.shape[0], chunk_tokens):
+        span = slice(start, start + chunk_tokens)
+        targets_C = targets_N[span]
+        logits_CV = _wide_logits(hidden_ND[span], weight_VD, vocab_size)
+        safe_C = targets_C.clamp_min(0)
+        picked_C = logits_CV.gather(1, safe_C[:, None])[:, 0]
+        losses.append((logits_CV.logsumexp(-1) - picked_C) * (targets_C != IGNORED))
+        greedy.append(logits_CV.argmax(-1) == targets_C)
+    return torch.cat(losses), torch.cat(greedy)

@@ -1,0 +1,95 @@
+"""AdamW with decay on matrices only, and its state by parameter name."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from growlm.base.errors import CheckpointError
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+STATE = ("step", *MOMENTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdamWSettings:
+    """Everything AdamW (Loshchilov and Hutter, arXiv:1711.05101) is told but the schedule."""
+
+    peak_lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+
+
+def adamw(model: nn.Module, settings: AdamWSettings) -> torch.optim.AdamW:
+    """Return a fused AdamW: matrices decay; biases, gains and offsets do not."""
+    parameters = list(model.parameters())
+    groups = [
+        {
+            "params": [each for each in parameters if each.dim() > 1],
+            "weight_decay": settings.weight_decay,
+        },
+        {"params": [each for each in parameters if each.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.peak_lr,
+        betas=settings.betas,
+        eps=settings.eps,
+        fused=True,
+    )
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimizer's state by ``KEY.NAME``, KEY one of ``STATE``.
+
+    A parameter that has not been stepped yet has no entry.
+    """
+    return {
+        f"{key}.{name}": optimizer.state[parameter][key]
+        for name, parameter in model.named_parameters()
+        for key in STATE
+        if key in optimizer.state[parameter]
+    }
+
+
+@torch.no_grad()
+def load_state_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Put saved state under each parameter, by name; what is absent starts at zero.
+
+    Raises:
+        CheckpointError: A tensor belongs to no parameter, or has another shape.
+    """
+    parameters = dict(model.named_parameters())
+    _check(parameters, tensors)
+    for name, parameter in parameters.items():
+        state = optimizer.state[parameter]
+        state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        for key in MOMENTS:
+            state[key] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+        for key in STATE:
+            if f"{key}.{name}" in tensors:
+                state[key].copy_(tensors[f"{key}.{name}"])
+
+
+def _check(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    for full_name, tensor in tensors.items():
+        key, _, name = full_name.partition(".")
+        wanted: Iterable[int] | None = None
+        if key in STATE and name in parameters:
+            wanted = () if key == "step" else parameters[name].shape
+        if wanted is None or tuple(tensor.shape) != tuple(wanted):
+            raise CheckpointError(
+                "optimizer state of this model's parameters",
+                got=f"{full_name} of shape {tuple(tensor.shape)}",
+                fix="the optimizer state that was saved with these weights",
+            )

@@ -1,0 +1,187 @@
+"""Checking a plan before anything expensive: its sources, its disk, and its table of costs."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from growlm.base.errors import CorpusError, StorageError
+from growlm.base.units import format_bytes
+from growlm.corpus.documents import listing
+from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.plan import Plan
+from growlm.pipeline.preparing import FACTS
+from growlm.pipeline.stageplan import StagePlan
+from growlm.recipe.sections import Source
+
+BYTES_PER_TOKEN = 4.0
+"""Guess for text that has not been tokenized yet."""
+BYTES_PER_WEIGHT = 4
+BYTES_PER_MOMENTS = 8
+DISK_MARGIN = 1.1
+
+Known = Literal["packed", "declared", "estimated"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """A source in the table."""
+
+    name: str
+    tokens: int
+    known: Known
+    """How the tokens are known: from shards, from the recipe, or guessed from bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRow:
+    """A stage in the table."""
+
+    name: str
+    kind: str
+    parent: str | None
+    layers: int
+    width: int
+    heads: int
+    context: int
+    parameters: int
+    steps: int
+    tokens: int
+    flops_per_token: float
+    flops: float
+    flops_before: float
+    checkpoint_bytes: int
+    disk_bytes: int
+    """Of all checkpoints that exist at once."""
+    source_tokens: Mapping[str, int]
+    source_epochs: Mapping[str, float]
+    """Cumulative, at the stage's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What a recipe will do and cost."""
+
+    name: str
+    vocab_size: int
+    sources: tuple[SourceRow, ...]
+    stages: tuple[StageRow, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the table for JSON."""
+        return asdict(self)
+
+
+def table(plan: Plan, folder: RunFolder | None) -> Table:
+    """Return what a plan will do and cost, before it is carried out.
+
+    Args:
+        plan: The plan.
+        folder: The run's folder if it is there: its shards know the tokens exactly.
+
+    Raises:
+        CorpusError: A source is missing, or too short.
+        RecipeError: A source would be repeated too often.
+    """
+    rows = _source_rows(plan, folder)
+    ids = packed_sources(plan, folder).ids if folder and _is_packed(plan, folder) else {}
+    sources = Sources(tokens={row.name: row.tokens for row in rows}, ids=ids)
+    check_epochs(plan, sources)
+    return Table(
+        name=plan.experiment.name,
+        vocab_size=plan.vocab_size,
+        sources=rows,
+        stages=tuple(_stage_row(stage, stage_data(plan, stage, sources)) for stage in plan.stages),
+    )
+
+
+def check_sources(plan: Plan) -> None:
+    """Refuse a run whose sources are not all here and readable.
+
+    Raises:
+        CorpusError: The first that is not.
+    """
+    for source in plan.experiment.source:
+        listing(source, folder=plan.recipe_folder)
+
+
+def check_disk(plan: Plan, folder: RunFolder) -> None:
+    """Refuse a run whose checkpoints will not fit on the disk.
+
+    Raises:
+        StorageError: They will not.
+    """
+    stages = [stage for stage in plan.stages if not folder.final(stage.name).exists()]
+    needed = int(sum(disk_bytes(stage) for stage in stages) * DISK_MARGIN)
+    free = shutil.disk_usage(folder.path).free
+    if needed > free:
+        raise StorageError(
+            f"{format_bytes(needed)} free for checkpoints at {folder.path}",
+            got=format_bytes(free),
+            fix="freeing space, another --out, or fewer checkpoints (stage.keep)",
+        )
+
+
+def checkpoint_bytes(stage: StagePlan) -> int:
+    """Return the size of one checkpoint: weights and two moments, in fp32."""
+    return stage.parameters * (BYTES_PER_WEIGHT + BYTES_PER_MOMENTS)
+
+
+def disk_bytes(stage: StagePlan) -> int:
+    """Return the size of all of a stage's checkpoints that exist at once."""
+    averaged = len(stage.pace.average_steps)
+    whole = stage.pace.keep + 2 + averaged + (1 if stage.origin.kind == "grown" else 0)
+    return checkpoint_bytes(stage) * whole
+
+
+def _is_packed(plan: Plan, folder: RunFolder) -> bool:
+    places = (folder.corpus / source.name / FACTS for source in plan.experiment.source)
+    return all(place.is_file() for place in places)
+
+
+def _source_rows(plan: Plan, folder: RunFolder | None) -> tuple[SourceRow, ...]:
+    if folder is not None and _is_packed(plan, folder):
+        tokens = packed_sources(plan, folder).tokens
+        return tuple(
+            SourceRow(name=name, tokens=count, known="packed") for name, count in tokens.items()
+        )
+    return tuple(_unpacked(source, plan) for source in plan.experiment.source)
+
+
+def _unpacked(source: Source, plan: Plan) -> SourceRow:
+    if source.declared_tokens is not None:
+        return SourceRow(name=source.name, tokens=source.declared_tokens, known="declared")
+    try:
+        size = sum(int(each["bytes"]) for each in listing(source, folder=plan.recipe_folder))
+    except CorpusError as error:
+        raise CorpusError(
+            error.expected,
+            got=error.got,
+            fix=f"{error.fix}; or declared_tokens, to plan without it",
+        ) from error
+    kept = size * (1.0 - plan.experiment.validation.share)
+    return SourceRow(name=source.name, tokens=int(kept / BYTES_PER_TOKEN), known="estimated")
+
+
+def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
+    origin = stage.origin
+    return StageRow(
+        name=stage.name,
+        kind=origin.kind,
+        parent=str(origin.parent_path) if origin.parent_path else origin.parent,
+        layers=stage.config.layers,
+        width=stage.config.width,
+        heads=stage.config.heads,
+        context=stage.context,
+        parameters=stage.parameters,
+        steps=stage.pace.steps,
+        tokens=stage.tokens,
+        flops_per_token=stage.flops_per_token,
+        flops=stage.flops,
+        flops_before=origin.flops_before,
+        checkpoint_bytes=checkpoint_bytes(stage),
+        disk_bytes=disk_bytes(stage),
+        source_tokens=data.tokens_drawn(),
+        source_epochs=data.epochs(),
+    )

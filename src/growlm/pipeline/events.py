@@ -1,0 +1,72 @@
+"""What a running pipeline tells whoever iterates it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A step begins, or goes on."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A step has nothing to do: its inputs and its recipe are as they were."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A step has done its work."""
+
+    step: str
+    seconds: float
+    result: str
+    """What came out, in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a step is."""
+
+    step: str
+    done: int
+    total: int
+    unit: str
+    """What is counted."""
+    loss: float | None
+    """Training loss, nats per token."""
+    tokens_per_second: float | None
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something the user should know, though nothing is wrong."""
+
+    text: str
+
+
+Event = Begun | Skipped | Done | Progress | Notice
+"""Anything a pipeline yields."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether somebody asked the run to stop, and whether that can wait for a checkpoint."""
+
+    signal_number: int | None = None
+    deferred: bool = False
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Let a request wait inside the block, which looks at ``signal_number`` by itself."""
+        self.deferred = True
+        try:
+            yield
+        finally:
+            self.deferred = False

@@ -1,0 +1,80 @@
+"""Opening: from a recipe's path, or a run's folder, to a plan that is ready to be carried out."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from growlm.base.errors import FolderError
+from growlm.base.files import read_json
+from growlm.pipeline.checking import check_disk, check_sources
+from growlm.pipeline.events import Stop
+from growlm.pipeline.folder import RECIPE, RUN, RunFolder, existing, opened
+from growlm.pipeline.plan import Plan, plan
+from growlm.pipeline.run import Run
+from growlm.recipe.read import read
+
+
+def plan_of(recipe: Path, overrides: Sequence[str]) -> Plan:
+    """Return the plan of a recipe's file.
+
+    Raises:
+        RecipeError: It is not a recipe, or asks for the impossible.
+        StorageError: It cannot be read.
+    """
+    return plan(read(recipe, overrides), recipe_folder=recipe.resolve().parent)
+
+
+@contextmanager
+def run_of(
+    recipe: Path,
+    overrides: Sequence[str],
+    *,
+    out: Path | None,
+    stop: Stop,
+    version: str,
+) -> Iterator[Run]:
+    """Check everything that can be checked, then open the run's folder for this process alone.
+
+    Args:
+        recipe: The recipe's file.
+        overrides: The command line's changes to it.
+        out: The run's folder; ``runs/NAME`` when None.
+        stop: Says whether somebody asked the run to stop.
+        version: growlm's, for the log.
+
+    Raises:
+        GrowlmError: Something cannot work; nothing has been started.
+    """
+    planned = plan_of(recipe, overrides)
+    check_sources(planned)
+    name = planned.experiment.name
+    path = out or Path("runs") / name
+    with opened(path, name=name, recipe=recipe, overrides=overrides) as folder:
+        check_disk(planned, folder)
+        yield Run(plan=planned, folder=folder, stop=stop, version=version)
+
+
+def recorded_plan(folder: RunFolder) -> Plan:
+    """Return the plan that a run's folder was last opened with."""
+    about = read_json(folder.path / RUN)
+    experiment = read(folder.path / RECIPE, about["overrides"])
+    return plan(experiment, recipe_folder=Path(about["recipe_folder"]))
+
+
+def recorded_run(path: Path, *, stop: Stop, version: str) -> Run:
+    """Return a run from its folder alone.
+
+    Raises:
+        FolderError: It is no run's folder, or its corpus was never prepared.
+    """
+    folder = existing(path)
+    planned = recorded_plan(folder)
+    names = [source.name for source in planned.experiment.source]
+    missing = [name for name in names if not (folder.corpus / name / "facts.json").is_file()]
+    if missing:
+        raise FolderError(
+            f"run folder {path} to hold prepared sources",
+            got=f"none for {', '.join(missing)}",
+            fix="growlm prepare RECIPE",
+        )
+    return Run(plan=planned, folder=folder, stop=stop, version=version)

@@ -1,0 +1,145 @@
+"""Where each stage's first weights come from: a shape, a parent stage, or a checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from growlm.base.errors import RecipeError
+from growlm.checkpoint import read_meta
+from growlm.growth.depth import depth_plan
+from growlm.model.config import GPTConfig, head_width_of, padded
+from growlm.pipeline.stageplan import Origin, StagePlan
+from growlm.recipe.sections import Control, Grow, Model, Stage, is_checkpoint_path
+
+NORM_EPS = 1e-5
+ROTARY_BASE = 10_000.0
+
+
+def origin_of(
+    stage: Stage, earlier: Sequence[StagePlan], *, vocab_size: int, recipe_folder: Path
+) -> Origin:
+    """Return where a stage's first weights come from.
+
+    Raises:
+        RecipeError: Sizes do not fit, or the parent has another vocabulary.
+        CheckpointError: The parent's folder holds no checkpoint.
+        GrowthError: The operator cannot grow the parent.
+    """
+    if stage.grow is not None and is_checkpoint_path(stage.grow.from_):
+        return _from_checkpoint(stage.grow, recipe_folder, stage.context, vocab_size)
+    if stage.grow is not None:
+        return _from_stage(stage.grow, _named(earlier, stage.grow.from_), stage.context)
+    if stage.control is not None:
+        return _as_control(stage.control, _named(earlier, stage.control.of), stage.context)
+    if stage.model is None:
+        raise RecipeError("a model, grow or control", got="none", fix="adding one")
+    return _from_nothing(config_of(stage.model, context=stage.context, vocab_size=vocab_size))
+
+
+def config_of(model: Model, *, context: int, vocab_size: int) -> GPTConfig:
+    """Return the shape that a recipe's model section describes, its defaults filled in.
+
+    Raises:
+        RecipeError: Sizes that do not fit each other.
+    """
+    return GPTConfig(
+        layers=model.layers,
+        heads=model.heads,
+        kv_heads=model.kv_heads or model.heads,
+        width=model.width,
+        head_width=model.head_width or head_width_of(model.width, model.heads),
+        mlp=model.mlp or 4 * model.width,
+        context=context,
+        vocab_size=vocab_size,
+        padded_vocab_size=padded(vocab_size),
+        positions=model.positions,
+        norm=model.norm,
+        activation=model.activation,
+        linear_bias=model.linear_bias,
+        norm_bias=model.norm_bias,
+        tied=model.tied,
+        norm_eps=NORM_EPS,
+        rotary_base=ROTARY_BASE,
+        dropout=model.dropout,
+        attention_dropout=model.attention_dropout,
+    )
+
+
+def at_context(config: GPTConfig, context: int) -> GPTConfig:
+    """Return a shape for training at another context.
+
+    Raises:
+        RecipeError: Its positions were learned for fewer tokens.
+    """
+    if config.positions != "learned":
+        return replace(config, context=context)
+    if context > config.context:
+        raise RecipeError(
+            "a context within the parent's learned positions",
+            got=f"{context} tokens, {config.context} positions",
+            fix=f"context={config.context}",
+        )
+    return config
+
+
+def _from_nothing(config: GPTConfig) -> Origin:
+    return Origin(
+        kind="scratch",
+        config=config,
+        parent=None,
+        parent_path=None,
+        grow=None,
+        depth=None,
+        control_of=None,
+        control_compute=None,
+        tokens_before=0,
+        flops_before=0.0,
+    )
+
+
+def _as_control(control: Control, grown: StagePlan, context: int) -> Origin:
+    return replace(
+        _from_nothing(at_context(grown.config, context)),
+        kind="control",
+        control_of=control.of,
+        control_compute=control.compute,
+    )
+
+
+def _from_stage(grow: Grow, parent: StagePlan, context: int) -> Origin:
+    depth = depth_plan(grow.depth, parent_layers=parent.config.layers, layers=grow.layers)
+    return replace(
+        _from_nothing(at_context(replace(parent.config, layers=grow.layers), context)),
+        kind="grown",
+        parent=parent.name,
+        grow=grow,
+        depth=depth,
+        tokens_before=parent.origin.tokens_before + parent.tokens,
+        flops_before=parent.origin.flops_before + parent.flops,
+    )
+
+
+def _from_checkpoint(grow: Grow, recipe_folder: Path, context: int, vocab_size: int) -> Origin:
+    path = recipe_folder / grow.from_
+    meta = read_meta(path)
+    config = meta.gpt_config()
+    if config.vocab_size != vocab_size:
+        raise RecipeError(
+            f"the parent's tokenizer, of {config.vocab_size} tokens",
+            got=f"a tokenizer of {vocab_size}",
+            fix=f'tokenizer.file = "{grow.from_}/tokenizer.json"',
+        )
+    depth = depth_plan(grow.depth, parent_layers=config.layers, layers=grow.layers)
+    return replace(
+        _from_nothing(at_context(replace(config, layers=grow.layers), context)),
+        kind="grown",
+        parent_path=path,
+        grow=grow,
+        depth=depth,
+        tokens_before=meta.tokens,
+        flops_before=sum(ancestor.flops for ancestor in meta.lineage),
+    )
+
+
+def _named(stages: Sequence[StagePlan], name: str) -> StagePlan:
+    return next(stage for stage in stages if stage.name == name)

@@ -1,0 +1,197 @@
+"""The plan: the one translation from a recipe's words into every room's own objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from growlm.base.errors import RecipeError
+from growlm.base.files import read_json
+from growlm.model.cost import training_flops_per_token
+from growlm.optim.schedule import Cosine, Schedule, WarmupStableDecay
+from growlm.pipeline.origin import origin_of
+from growlm.pipeline.stageplan import Origin, Pace, StagePlan
+from growlm.recipe.experiment import Experiment
+from growlm.recipe.sections import Stage, Tokenizer
+
+MICRO_BATCH_TOKENS = 16_384
+VALIDATIONS = 20
+CHECKPOINTS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole experiment, checked and ready to run."""
+
+    experiment: Experiment
+    recipe_folder: Path
+    """The folder that the recipe's relative paths start from."""
+    vocab_size: int
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def slot(self) -> int:
+        """The shard slot: the longest context of the plan, in tokens."""
+        return max(stage.context for stage in self.stages)
+
+    def stage(self, name: str) -> StagePlan:
+        """Return a stage's plan by name.
+
+        Raises:
+            RecipeError: There is none.
+        """
+        self.experiment.stage_named(name)
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def ancestry(self, stage: StagePlan) -> tuple[StagePlan, ...]:
+        """Return a stage with the stages it descends from, oldest first."""
+        if stage.origin.parent is None:
+            return (stage,)
+        return (*self.ancestry(self.stage(stage.origin.parent)), stage)
+
+
+def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
+    """Build every object the run will need, before anything is loaded.
+
+    Raises:
+        RecipeError: Something in the recipe cannot be built.
+        CheckpointError: A parent's folder holds no checkpoint.
+        GrowthError: An operator cannot grow its parent.
+    """
+    vocab_size = vocabulary(experiment.tokenizer, recipe_folder)
+    stages: list[StagePlan] = []
+    for stage in experiment.stage:
+        try:
+            origin = origin_of(stage, stages, vocab_size=vocab_size, recipe_folder=recipe_folder)
+            stages.append(_stage_plan(stage, origin, stages, experiment))
+        except RecipeError as error:
+            raise RecipeError(
+                f"stage.{stage.name}: {error.expected}", got=error.got, fix=error.fix
+            ) from None
+    return Plan(
+        experiment=experiment,
+        recipe_folder=recipe_folder,
+        vocab_size=vocab_size,
+        stages=tuple(stages),
+    )
+
+
+def vocabulary(tokenizer: Tokenizer, recipe_folder: Path) -> int:
+    """Return the tokens of the tokenizer that will be used, before it exists.
+
+    Raises:
+        RecipeError: It is a file that is not here and whose size is not declared.
+    """
+    if tokenizer.vocab_size is not None:
+        return tokenizer.vocab_size
+    path = recipe_folder / str(tokenizer.file)
+    if path.is_file():
+        return _tokens_in(path)
+    if tokenizer.declared_vocab_size is not None:
+        return tokenizer.declared_vocab_size
+    raise RecipeError(
+        "tokenizer.file to be there", got=str(path), fix="its path, or declared_vocab_size"
+    )
+
+
+def _tokens_in(path: Path) -> int:
+    content = read_json(path)
+    try:
+        ids = [*content["model"]["vocab"].values()]
+        ids += [added["id"] for added in content.get("added_tokens", [])]
+        return int(max(ids)) + 1
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RecipeError(
+            "tokenizer.file to be a tokenizer.json of Hugging Face tokenizers",
+            got=str(path),
+            fix="the tokenizer.json that lies beside a model",
+        ) from error
+
+
+def _stage_plan(
+    stage: Stage, origin: Origin, earlier: Sequence[StagePlan], experiment: Experiment
+) -> StagePlan:
+    steps = _steps(stage, origin, earlier)
+    weights = {each.name: stage.weights.get(each.name, each.weight) for each in experiment.source}
+    return StagePlan(
+        name=stage.name,
+        origin=origin,
+        pace=_pace(stage, steps, experiment),
+        context=stage.context,
+        batch_tokens=stage.batch,
+        micro_sequences=_micro_batch(stage) // stage.context,
+        optimizer=stage.optimizer,
+        schedule=_schedule(stage, steps),
+        weights={name: weight for name, weight in weights.items() if weight},
+    )
+
+
+def _steps(stage: Stage, origin: Origin, earlier: Sequence[StagePlan]) -> int:
+    """Return the whole batches in a stage's tokens; never more than it asked for."""
+    if stage.tokens is not None:
+        return stage.tokens // stage.batch
+    grown = next(other for other in earlier if other.name == origin.control_of)
+    compute = (origin.control_compute or 1.0) * (grown.origin.flops_before + grown.flops)
+    steps = int(compute / training_flops_per_token(origin.config, context=stage.context))
+    if steps < stage.batch:
+        raise RecipeError(
+            "a control with compute for at least one batch",
+            got=f"{steps} tokens",
+            fix="compute=1.0",
+        )
+    return steps // stage.batch
+
+
+def _pace(stage: Stage, steps: int, experiment: Experiment) -> Pace:
+    average = experiment.average
+    wanted = average.checkpoints if average and stage.name in average.stages else 0
+    span = round(steps * average.last) if average else 0
+    if wanted > max(span, 1):
+        raise RecipeError(
+            f"at least {wanted} steps in the part that is averaged",
+            got=f"{span} of {steps}",
+            fix="a larger average.last, or more tokens",
+        )
+    return Pace(
+        steps=steps,
+        validate_every=_interval(stage.validate_every, stage.batch, steps, VALIDATIONS),
+        checkpoint_every=_interval(stage.checkpoint_every, stage.batch, steps, CHECKPOINTS),
+        keep=stage.keep,
+        average_steps=tuple(steps - span * back // wanted for back in reversed(range(wanted))),
+    )
+
+
+def _interval(tokens: int | None, batch: int, steps: int, parts: int) -> int:
+    """Return the steps between two events: the recipe's tokens, or an even part of the stage."""
+    return max(1, tokens // batch if tokens is not None else -(-steps // parts))
+
+
+def _micro_batch(stage: Stage) -> int:
+    if stage.micro_batch is not None:
+        return stage.micro_batch
+    sequences = stage.batch // stage.context
+    fitting = [
+        each * stage.context
+        for each in range(1, sequences + 1)
+        if sequences % each == 0 and each * stage.context <= MICRO_BATCH_TOKENS
+    ]
+    return max(fitting, default=stage.context)
+
+
+def _schedule(stage: Stage, steps: int) -> Schedule:
+    section = stage.schedule
+    if section.warmup_steps >= steps:
+        raise RecipeError(
+            f"schedule.warmup_steps below the stage's {steps} steps",
+            got=str(section.warmup_steps),
+            fix=f"warmup_steps={max(steps // 20, 1)}",
+        )
+    if section.kind == "cosine":
+        return Cosine(
+            warmup_steps=section.warmup_steps, steps=steps, final_share=section.final_lr_share
+        )
+    return WarmupStableDecay(
+        warmup_steps=section.warmup_steps,
+        steps=steps,
+        decay_steps=max(1, round(steps * section.decay_share)),
+        final_share=section.final_lr_share,
+    )

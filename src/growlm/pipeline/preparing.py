@@ -1,0 +1,134 @@
+"""The prepare steps: a tokenizer, then the shards and held-out texts of each source."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from growlm.base.errors import CorpusError
+from growlm.base.files import read_json, remove, write_bytes, write_json
+from growlm.base.units import format_count
+from growlm.corpus import tokenizer as tokenizers
+from growlm.corpus.documents import listing
+from growlm.corpus.prepare import SourceFacts, pack, train_tokenizer
+from growlm.corpus.tokenizer import Tokenizer
+from growlm.pipeline.engine import Step
+from growlm.pipeline.events import Event
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.plan import Plan
+from growlm.recipe.sections import Source
+
+SHARD_TOKENS = 1 << 30
+FACTS = "facts.json"
+
+
+def tokenizer_step(plan: Plan, folder: RunFolder) -> Step:
+    """Return the step that trains the tokenizer, or takes the one that was brought."""
+    section = plan.experiment.tokenizer
+    key: dict[str, Any] = {"tokenizer": section.model_dump(), "share": None, "inputs": []}
+    if section.file is None:
+        key["share"] = plan.experiment.validation.share
+        key["inputs"] = [_inputs(source, plan) for source in plan.experiment.source]
+    else:
+        brought = tokenizers.load(
+            plan.recipe_folder / section.file, end_of_text=section.end_of_text
+        )
+        key["inputs"] = [brought.sha256]
+    return Step(
+        name="prepare:tokenizer",
+        key=key,
+        outputs=(folder.tokenizer,),
+        precious=False,
+        work=lambda: _make_tokenizer(plan, folder),
+        result=lambda: f"{tokenizer_of(plan, folder).vocab_size:,} tokens",
+    )
+
+
+def source_step(plan: Plan, folder: RunFolder, source: Source) -> Step:
+    """Return the step that packs one source."""
+    out = folder.corpus / source.name
+    return Step(
+        name=f"prepare:{source.name}",
+        key={
+            "inputs": _inputs(source, plan),
+            "tokenizer": tokenizer_of(plan, folder).sha256,
+            "share": plan.experiment.validation.share,
+        },
+        outputs=(out,),
+        precious=False,
+        work=lambda: _pack(plan, folder, source),
+        result=lambda: _packed(facts_of(folder, source.name)),
+    )
+
+
+def tokenizer_of(plan: Plan, folder: RunFolder) -> Tokenizer:
+    """Return the run's tokenizer."""
+    end_of_text = plan.experiment.tokenizer.end_of_text
+    return tokenizers.load(folder.tokenizer, end_of_text=end_of_text)
+
+
+def facts_of(folder: RunFolder, source: str) -> SourceFacts:
+    """Return what packing a source came to."""
+    return SourceFacts(**read_json(folder.corpus / source / FACTS))
+
+
+def _inputs(source: Source, plan: Plan) -> dict[str, Any]:
+    """Return what a source's text depends on; its weight in the mixture is not among it."""
+    return {
+        "source": source.model_dump(exclude={"weight", "declared_tokens"}),
+        "listing": listing(source, folder=plan.recipe_folder),
+    }
+
+
+def _make_tokenizer(plan: Plan, folder: RunFolder) -> Iterator[Event]:
+    section = plan.experiment.tokenizer
+    if section.file is not None:
+        path = plan.recipe_folder / section.file
+        brought = tokenizers.load(path, end_of_text=section.end_of_text)
+        write_bytes(folder.tokenizer, brought.to_json().encode())
+    else:
+        train_tokenizer(
+            plan.experiment.source,
+            folder=plan.recipe_folder,
+            out=folder.tokenizer,
+            vocab_size=plan.vocab_size,
+            end_of_text=section.end_of_text,
+            train_documents=section.train_documents,
+            share=plan.experiment.validation.share,
+        )
+    _check_vocabulary(plan, folder)
+    yield from ()
+
+
+def _check_vocabulary(plan: Plan, folder: RunFolder) -> None:
+    found = tokenizer_of(plan, folder).vocab_size
+    if found != plan.vocab_size:
+        remove(folder.tokenizer)
+        raise CorpusError(
+            f"sources with enough text for a tokenizer of {plan.vocab_size:,} tokens",
+            got=f"enough for {found:,}",
+            fix=f"tokenizer.vocab_size = {found}, or more text",
+        )
+
+
+def _pack(plan: Plan, folder: RunFolder, source: Source) -> Iterator[Event]:
+    out = folder.corpus / source.name
+    if out.exists():  # packed, but killed before its facts were noted
+        remove(out)
+    facts = pack(
+        source,
+        folder=plan.recipe_folder,
+        out=out,
+        tokenizer=tokenizer_of(plan, folder),
+        share=plan.experiment.validation.share,
+        shard_tokens=SHARD_TOKENS,
+    )
+    write_json(out / FACTS, asdict(facts))
+    yield from ()
+
+
+def _packed(facts: SourceFacts) -> str:
+    spoilt = f", {facts.bad_utf8} with invalid UTF-8" if facts.bad_utf8 else ""
+    return (
+        f"{facts.train_documents:,} documents, {format_count(facts.train_tokens)} tokens to train "
+        f"on; {facts.heldout_documents:,} documents held out{spoilt}"
+    )

@@ -1,0 +1,252 @@
+"""A run: every step of a plan in order, each done, resumed, or skipped."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from growlm import checkpoint
+from growlm.base.errors import CheckpointError
+from growlm.base.files import sha256_file, write_json
+from growlm.pipeline.averaging import average
+from growlm.pipeline.data import Sources, check_epochs, packed_sources
+from growlm.pipeline.engine import Step, bring_up_to_date
+from growlm.pipeline.evaluating import Examinee, exam_of, examine
+from growlm.pipeline.events import Event, Stop
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.growing import Growth, grow
+from growlm.pipeline.plan import Plan
+from growlm.pipeline.preparing import source_step, tokenizer_step
+from growlm.pipeline.stageplan import StagePlan
+from growlm.pipeline.training import step_checkpoints, train_stage, training_of
+from growlm.pipeline.viewing import run_view
+from growlm.report.page import FILES, write
+from growlm.report.view import EvaluationView
+from growlm.runlog import ValidationLoss, read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A plan and the folder it is carried out in."""
+
+    plan: Plan
+    folder: RunFolder
+    stop: Stop
+    version: str
+    """growlm's, for the log."""
+
+
+def everything(run: Run) -> Iterator[Event]:
+    """Bring every step of a run up to date."""
+    yield from prepare(run)
+    for stage in run.plan.stages:
+        yield from train(run, stage)
+        yield from score(run, stage)
+    yield from log(run)
+
+
+def prepare(run: Run) -> Iterator[Event]:
+    """Bring tokenizer and shards up to date, and check what only they can tell."""
+    yield from bring_up_to_date(tokenizer_step(run.plan, run.folder), run.folder)
+    for source in run.plan.experiment.source:
+        yield from bring_up_to_date(source_step(run.plan, run.folder, source), run.folder)
+    check_epochs(run.plan, packed_sources(run.plan, run.folder))
+
+
+def train(run: Run, stage: StagePlan) -> Iterator[Event]:
+    """Bring a stage and all that it grows from up to date; its sources are prepared already."""
+    if stage.origin.parent is not None:
+        yield from train(run, run.plan.stage(stage.origin.parent))
+    sources = packed_sources(run.plan, run.folder)
+    if stage.origin.kind == "grown":
+        yield from bring_up_to_date(_grow_step(run, stage), run.folder)
+    yield from bring_up_to_date(_train_step(run, stage, sources), run.folder)
+    if stage.pace.average_steps:
+        yield from bring_up_to_date(_average_step(run, stage), run.folder)
+
+
+def score(run: Run, stage: StagePlan) -> Iterator[Event]:
+    """Bring the scores of a trained stage up to date."""
+    yield from bring_up_to_date(_evaluate_step(run, stage), run.folder)
+
+
+def log(run: Run) -> Iterator[Event]:
+    """Bring the training log up to date."""
+    yield from bring_up_to_date(_log_step(run), run.folder)
+
+
+def _grow_step(run: Run, stage: StagePlan) -> Step:
+    origin = stage.origin
+    parent = origin.parent_path or run.folder.final(str(origin.parent))
+    section = origin.grow
+    growth = Growth(
+        parent=parent,
+        child=run.folder.grown(stage.name),
+        operator=section.depth if section else "",
+        layers=stage.config.layers,
+        optimizer_state=section.optimizer_state if section else "",
+        context=stage.context,
+        stage=stage.name,
+    )
+
+    def work() -> Iterator[Event]:
+        if not growth.child.exists():
+            grow(growth, run=run.folder)
+        yield from ()
+
+    return Step(
+        name=f"grow:{stage.name}",
+        key={
+            "parent": checkpoint.read_meta(parent).files,
+            "depth": asdict(origin.depth) if origin.depth else None,
+            "grow": section.model_dump(exclude={"from_"}) if section else None,
+            "context": stage.context,
+        },
+        outputs=(growth.child,),
+        precious=True,
+        work=work,
+        result=lambda: _grown(run, stage),
+    )
+
+
+def _grown(run: Run, stage: StagePlan) -> str:
+    found = checkpoint.read_meta(run.folder.grown(stage.name)).certificate or {}
+    return (
+        f"{found['layers_from']} -> {found['layers_to']} layers by {found['operator']}; loss "
+        f"{found['loss_before']:.4f} -> {found['loss_after']:.4f} on {found['batches']} batches"
+    )
+
+
+def _train_step(run: Run, stage: StagePlan, sources: Sources) -> Step:
+    job = training_of(run.plan, stage, run.folder, sources, stop=run.stop)
+    return Step(
+        name=f"train:{stage.name}",
+        key=_train_key(run, stage, sources),
+        outputs=(run.folder.training(stage.name),),
+        precious=True,
+        work=lambda: train_stage(job),
+        result=lambda: _trained(run, stage),
+    )
+
+
+def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
+    """Return all that a stage's weights depend on."""
+    experiment = run.plan.experiment
+    grown = stage.origin.kind == "grown"
+    return {
+        "config": stage.config.as_dict(),
+        "steps": stage.pace.steps,
+        "validate_every": stage.pace.validate_every,
+        "batch_tokens": stage.batch_tokens,
+        "micro_sequences": stage.micro_sequences,
+        "optimizer": stage.optimizer.model_dump(),
+        "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
+        "weights": dict(stage.weights),
+        "seed": experiment.seed,
+        "slot": run.plan.slot,
+        "mixture": experiment.mixture.model_dump(exclude={"max_epochs"}),
+        "validation": experiment.validation.tokens,
+        "compile": experiment.compile,
+        "sources": sources.ids,
+        "tokenizer": sha256_file(run.folder.tokenizer),
+        "parent": checkpoint.read_meta(run.folder.grown(stage.name)).files if grown else None,
+    }
+
+
+def _trained(run: Run, stage: StagePlan) -> str:
+    losses = [each for each in read(run.folder.log(stage.name)) if isinstance(each, ValidationLoss)]
+    return f"validation loss {losses[0].loss:.4f} -> {losses[-1].loss:.4f}"
+
+
+def _average_step(run: Run, stage: StagePlan) -> Step:
+    paths = _kept(run, stage)
+    out = run.folder.average(stage.name)
+
+    def work() -> Iterator[Event]:
+        if not out.exists():
+            average(paths, out)
+        yield from ()
+
+    return Step(
+        name=f"average:{stage.name}",
+        key={"weights": [checkpoint.read_meta(path).weights_sha256 for path in paths]},
+        outputs=(out,),
+        precious=True,
+        work=work,
+        result=lambda: f"{len(paths)} checkpoints",
+    )
+
+
+def _kept(run: Run, stage: StagePlan) -> list[Path]:
+    """Return the checkpoints that go into a stage's average.
+
+    Raises:
+        CheckpointError: The stage was trained without keeping them.
+    """
+    place = run.folder.training(stage.name)
+    kept = {**step_checkpoints(place), stage.pace.steps: run.folder.final(stage.name)}
+    missing = [step for step in stage.pace.average_steps if step not in kept]
+    if missing:
+        raise CheckpointError(
+            f"checkpoints of stage '{stage.name}' at steps {', '.join(map(str, missing))}",
+            got="a stage that was trained before the recipe asked for them",
+            fix=f"the earlier [average], or moving {place} away to train it anew",
+        )
+    return [kept[step] for step in stage.pace.average_steps]
+
+
+def _examinees(run: Run, stage: StagePlan) -> Sequence[Examinee]:
+    paths = {"final": run.folder.final(stage.name)}
+    if stage.pace.average_steps:
+        paths["average"] = run.folder.average(stage.name)
+    return [
+        Examinee(path=path, label=label, context=stage.context, step=f"evaluate:{stage.name}")
+        for label, path in paths.items()
+    ]
+
+
+def _evaluate_step(run: Run, stage: StagePlan) -> Step:
+    examinees = _examinees(run, stage)
+    experiment = run.plan.experiment
+    out = run.folder.evaluation(stage.name)
+    names = [source.name for source in experiment.source]
+
+    def work() -> Iterator[Event]:
+        exam = exam_of(experiment.evaluate, names, run.folder, seed=experiment.seed)
+        views: list[EvaluationView] = []
+        for examinee in examinees:
+            views += yield from examine(examinee, exam)
+        write_json(out, [view.model_dump(mode="json") for view in views])
+
+    return Step(
+        name=f"evaluate:{stage.name}",
+        key={
+            "section": experiment.evaluate.model_dump(),
+            "weights": [checkpoint.read_meta(each.path).weights_sha256 for each in examinees],
+            "sources": packed_sources(run.plan, run.folder).ids,
+            "seed": experiment.seed,
+            "context": stage.context,
+        },
+        outputs=(out,),
+        precious=False,
+        work=work,
+        result=lambda: f"{len(examinees)} checkpoints",
+    )
+
+
+def _log_step(run: Run) -> Step:
+    view = run_view(run.plan, run.folder, version=run.version)
+    outputs = tuple(run.folder.path / name for name in FILES)
+
+    def work() -> Iterator[Event]:
+        write(view, run.folder.path)
+        yield from ()
+
+    return Step(
+        name="log",
+        key=view.model_dump(mode="json", exclude={"created"}),
+        outputs=outputs,
+        precious=False,
+        work=work,
+        result=lambda: ", ".join(str(output) for output in outputs),
+    )

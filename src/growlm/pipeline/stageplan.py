@@ -1,0 +1,105 @@
+"""All that one stage will do, in numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from growlm.growth.depth import DepthPlan
+from growlm.model.config import GPTConfig
+from growlm.model.cost import parameters, training_flops_per_token
+from growlm.optim.schedule import Schedule
+from growlm.recipe.sections import Grow, Optimizer
+
+StageKind = Literal["scratch", "grown", "control"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a stage's first weights come from, and what they cost so far."""
+
+    kind: StageKind
+    config: GPTConfig
+    parent: str | None
+    """The parent stage's name."""
+    parent_path: Path | None
+    """The parent checkpoint's folder, when it is no stage of the recipe."""
+    grow: Grow | None
+    depth: DepthPlan | None
+    control_of: str | None
+    control_compute: float | None
+    tokens_before: int
+    """Tokens that all parents together were trained on."""
+    flops_before: float
+    """FLOPs that all parents together took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How many steps a stage takes, and after which of them something happens."""
+
+    steps: int
+    validate_every: int
+    """Steps between validations."""
+    checkpoint_every: int
+    """Steps between checkpoints to resume from."""
+    keep: int
+    """Checkpoints to resume from that are kept."""
+    average_steps: tuple[int, ...]
+    """Steps whose checkpoints go into the average; empty for none."""
+
+    @property
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """Steps before the last after which a checkpoint is published."""
+        regular = range(self.checkpoint_every, self.steps, self.checkpoint_every)
+        return tuple(sorted({*regular, *self.average_steps} - {self.steps}))
+
+    def validates(self, step: int) -> bool:
+        """Return whether the model is validated after a step."""
+        return step % self.validate_every == 0 or step == self.steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePlan:
+    """All that one stage will do, in numbers."""
+
+    name: str
+    origin: Origin
+    pace: Pace
+    context: int
+    batch_tokens: int
+    micro_sequences: int
+    optimizer: Optimizer
+    schedule: Schedule
+    weights: Mapping[str, float]
+    """Mixture weight by source; zeros are left out."""
+
+    @property
+    def config(self) -> GPTConfig:
+        """The shape of the model."""
+        return self.origin.config
+
+    @property
+    def sequences(self) -> int:
+        """Sequences in a batch."""
+        return self.batch_tokens // self.context
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained in this stage."""
+        return self.pace.steps * self.batch_tokens
+
+    @property
+    def flops_per_token(self) -> float:
+        """FLOPs of forward and backward per token."""
+        return training_flops_per_token(self.config, context=self.context)
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of this stage."""
+        return self.tokens * self.flops_per_token
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of this stage's model."""
+        return parameters(self.config)

@@ -1,0 +1,227 @@
+"""The log step's material: everything a run has shown so far, as the report wants it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from growlm import checkpoint
+from growlm.base.files import read_json, sha256_file
+from growlm.base.units import format_count
+from growlm.checkpoint import Meta
+from growlm.growth.certificate import Certificate
+from growlm.model.config import padded
+from growlm.model.cost import non_embedding_parameters
+from growlm.optim.schedule import Cosine
+from growlm.pipeline.data import Sources, packed_sources, stage_data
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.plan import Plan
+from growlm.pipeline.preparing import facts_of
+from growlm.pipeline.stageplan import StagePlan
+from growlm.recipe.sections import Source
+from growlm.report.view import (
+    CertificateView,
+    EvaluationView,
+    RunView,
+    SourceView,
+    StageView,
+    TokenizerView,
+    TrainPoint,
+    ValidationPoint,
+)
+from growlm.runlog import AnyRecord, Notice, Start, Step, ValidationLoss, read
+
+
+def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
+    """Return what the log of a run shows, of stages finished or not."""
+    experiment = plan.experiment
+    sources = packed_sources(plan, folder)
+    stages = tuple(stage_view(plan, stage, folder, sources) for stage in plan.stages)
+    return RunView(
+        title=experiment.log.title,
+        name=experiment.name,
+        growlm_version=version,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        hardware=_hardware(plan, folder),
+        seed=experiment.seed,
+        author_notes=experiment.log.notes,
+        credits=experiment.log.sources,
+        tokenizer=_tokenizer(plan, folder),
+        sources=tuple(_source(source, folder) for source in experiment.source),
+        stages=stages,
+        document_cap=experiment.evaluate.documents,
+    )
+
+
+def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources) -> StageView:
+    """Return what the log shows of one stage."""
+    records = _records(folder, stage.name)
+    train = [each for each in records if isinstance(each, Step)]
+    data = stage_data(plan, stage, sources)
+    origin = stage.origin
+    return StageView(
+        name=stage.name,
+        kind=origin.kind,
+        parent=str(origin.parent_path) if origin.parent_path else origin.parent,
+        control_of=origin.control_of,
+        control_compute=origin.control_compute,
+        context=stage.context,
+        batch_tokens=stage.batch_tokens,
+        steps=stage.pace.steps,
+        tokens=stage.tokens,
+        tokens_before=origin.tokens_before,
+        flops_per_token=stage.flops_per_token,
+        flops=stage.flops,
+        flops_before=origin.flops_before,
+        parameters=stage.parameters,
+        non_embedding_parameters=non_embedding_parameters(stage.config),
+        shape=_shape(stage),
+        hyperparameters=_hyperparameters(stage),
+        source_tokens=data.tokens_drawn(),
+        source_epochs=data.epochs(),
+        train=tuple(
+            TrainPoint(step=each.step, tokens=each.tokens, loss=each.loss, lr=each.lr)
+            for each in train
+        ),
+        validation=tuple(
+            ValidationPoint(step=each.step, tokens=each.tokens, loss=each.loss, losses=each.losses)
+            for each in records
+            if isinstance(each, ValidationLoss)
+        ),
+        seconds=sum(each.seconds for each in train),
+        complete=folder.final(stage.name).exists(),
+        notices=tuple(each.text for each in records if isinstance(each, Notice)),
+        certificate=_certificate(folder, stage),
+        evaluations=_evaluations(folder, stage.name),
+    )
+
+
+def _records(folder: RunFolder, stage: str) -> list[AnyRecord]:
+    return list(read(folder.log(stage))) if folder.log(stage).is_file() else []
+
+
+def _hardware(plan: Plan, folder: RunFolder) -> str:
+    devices = {
+        record.device
+        for stage in plan.stages
+        for record in _records(folder, stage.name)
+        if isinstance(record, Start)
+    }
+    return "; ".join(sorted(devices)) or "nothing has run yet"
+
+
+def _tokenizer(plan: Plan, folder: RunFolder) -> TokenizerView:
+    section = plan.experiment.tokenizer
+    return TokenizerView(
+        origin=section.file or "byte-level BPE, trained on the training documents",
+        vocab_size=plan.vocab_size,
+        padded_vocab_size=padded(plan.vocab_size),
+        sha256=sha256_file(folder.tokenizer),
+    )
+
+
+def _source(source: Source, folder: RunFolder) -> SourceView:
+    facts = facts_of(folder, source.name)
+    origins = {
+        "docs": "the documentation that every Python carries: topics and docstrings",
+        "code": "the modules of Python's standard library",
+    }
+    return SourceView(
+        name=source.name,
+        origin=origins[source.builtin] if source.builtin else ", ".join(source.files),
+        documents=facts.train_documents,
+        heldout_documents=facts.heldout_documents,
+        train_tokens=facts.train_tokens,
+        heldout_tokens=facts.heldout_tokens,
+        train_bytes=facts.train_bytes,
+        heldout_bytes=facts.heldout_bytes,
+    )
+
+
+def _shape(stage: StagePlan) -> dict[str, str | int | float | bool]:
+    config = stage.config
+    return {
+        "layers": config.layers,
+        "heads": config.heads,
+        "kv_heads": config.kv_heads,
+        "width": config.width,
+        "head_width": config.head_width,
+        "mlp": config.mlp,
+        "vocab_size": config.vocab_size,
+        "padded_vocab_size": config.padded_vocab_size,
+        "positions": config.positions,
+        "norm": config.norm,
+        "activation": config.activation,
+        "linear_bias": config.linear_bias,
+        "norm_bias": config.norm_bias,
+        "tied": config.tied,
+        "dropout": config.dropout,
+        "attention_dropout": config.attention_dropout,
+    }
+
+
+def _hyperparameters(stage: StagePlan) -> dict[str, str]:
+    optimizer, schedule = stage.optimizer, stage.schedule
+    clips = {"norm": optimizer.clip_norm, "value": optimizer.clip_value}
+    clip = ", ".join(f"{kind} {limit:g}" for kind, limit in clips.items() if limit is not None)
+    end = f"to {schedule.final_share:.0%} of the peak"
+    decay = (
+        f"cosine {end}"
+        if isinstance(schedule, Cosine)
+        else f"warmup-stable-decay, the last {schedule.decay_steps:,} steps {end}"
+    )
+    return {
+        "batch": f"{format_count(stage.batch_tokens)} tokens",
+        "steps": f"{stage.pace.steps:,}",
+        "context": f"{stage.context:,}",
+        "optimizer": "AdamW",
+        "peak learning rate": f"{optimizer.peak_lr:g}",
+        "warm-up": f"{schedule.warmup_steps:,} steps",
+        "schedule": decay,
+        "betas": f"{optimizer.betas[0]:g}, {optimizer.betas[1]:g}",
+        "eps": f"{optimizer.eps:g}",
+        "weight decay": f"{optimizer.weight_decay:g}, matrices only",
+        "gradient clipping": clip or "none",
+        "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
+    }
+
+
+def _certificate(folder: RunFolder, stage: StagePlan) -> CertificateView | None:
+    path = folder.grown(stage.name)
+    if not (path / checkpoint.META).is_file():
+        return None
+    meta = checkpoint.read_meta(path)
+    return certificate_view(meta)
+
+
+def certificate_view(meta: Meta) -> CertificateView | None:
+    """Return a checkpoint's certificate as the report shows it, if it has one."""
+    if meta.certificate is None:
+        return None
+    found = Certificate.model_validate(meta.certificate)
+    return CertificateView(
+        operator=found.operator,
+        layers_from=found.layers_from,
+        layers_to=found.layers_to,
+        optimizer_state=found.optimizer_state,
+        layer_map=found.sources,
+        new_layers=found.silent,
+        claim=found.claim,
+        dtype=found.dtype,
+        batches=found.batches,
+        max_logit_difference=found.max_logit_difference,
+        loss_before=found.loss_before,
+        loss_after=found.loss_after,
+        parent_parameters=found.parent_parameters,
+        child_parameters=found.child_parameters,
+        expected_parameters=found.expected_parameters,
+        parent_sha256=found.parent_sha256,
+        child_sha256=meta.weights_sha256,
+        plan_sha256=found.plan_sha256,
+    )
+
+
+def _evaluations(folder: RunFolder, stage: str) -> tuple[EvaluationView, ...]:
+    path = folder.evaluation(stage)
+    if not path.is_file():
+        return ()
+    values: list[Mapping[str, object]] = read_json(path)
+    return tuple(EvaluationView.model_validate(each) for each in values)

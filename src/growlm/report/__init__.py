@@ -1,0 +1,1 @@
+"""The training log: ledger, tables, figures, notes, and the page."""

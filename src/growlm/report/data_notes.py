@@ -1,0 +1,39 @@
+"""Notes on the data: text read more than once, and documents left unscored."""
+
+from growlm.report.view import RunView, StageView
+from growlm.report.words import code, listing, plural
+
+
+def repeated(view: RunView) -> tuple[str, ...]:
+    """Say which sources were read more than once."""
+    told = [_repeats(stage) for stage in view.stages]
+    found = [text for text in told if text]
+    if not found:
+        return ()
+    meaning = (
+        "Text read again teaches less than new text, though up to about four readings the "
+        "difference was found to be small (Muennighoff et al., arXiv:2305.16264)."
+    )
+    return (*found, meaning)
+
+
+def _repeats(stage: StageView) -> str:
+    often = {name: times for name, times in stage.source_epochs.items() if times > 1}
+    if not often:
+        return ""
+    times = listing([f"{code(name)} {epochs:.2f} times" for name, epochs in often.items()])
+    readers = "it and its parents had" if stage.kind == "grown" else "it had"
+    return f"By the end of {code(stage.name)}, {readers} read {times}."
+
+
+def capped(view: RunView) -> tuple[str, ...]:
+    """Say which sources were scored on their first documents only."""
+    names = {name for stage in view.stages for score in stage.evaluations for name in score.capped}
+    if not names:
+        return ()
+    cap = plural(view.document_cap, "document")
+    return (
+        f"Bits per byte count at most {cap} per source; "
+        f"{listing([code(name) for name in sorted(names)])} had more, and the first {cap} were "
+        "taken. Compare such a score only with one under the same cap.",
+    )

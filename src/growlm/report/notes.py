@@ -1,0 +1,43 @@
+"""The notes that the log raises by itself, each when its cause is in the run and only then."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from growlm.report import data_notes, growth_notes, score_notes, training_notes
+from growlm.report.view import RunView
+
+NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
+    "No control": growth_notes.uncontrolled,
+    "Unfinished": training_notes.unfinished,
+    "Losses that are not finite": training_notes.not_finite,
+    "Divergence": training_notes.diverged,
+    "One seed": growth_notes.one_seed,
+    "Extrapolation": growth_notes.extrapolated,
+    "The controls": growth_notes.controls,
+    "Not comparable": growth_notes.not_comparable,
+    "The jump at growth": growth_notes.jump,
+    "An annealed parent": growth_notes.annealed_parent,
+    "Repeated text": data_notes.repeated,
+    "Overfitting": training_notes.overfitting,
+    "Longer contexts": score_notes.long_contexts,
+    "Capped documents": data_notes.capped,
+    "Time and FLOPs": training_notes.utilisation,
+    "While training": training_notes.notices,
+}
+"""Every note by its topic, the gravest first: a function of the run that returns sentences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A note that was raised."""
+
+    topic: str
+    """What it is about."""
+    sentences: tuple[str, ...]
+    """Markdown."""
+
+
+def raised(view: RunView) -> tuple[Note, ...]:
+    """Return the notes whose cause is in a run."""
+    told = [Note(topic=topic, sentences=note(view)) for topic, note in NOTES.items()]
+    return tuple(note for note in told if note.sentences)

@@ -1,0 +1,61 @@
+"""Notes on the scores: what contexts beyond training mean."""
+
+from growlm.report.view import EvaluationView, RunView, StageView
+from growlm.report.words import TIMES, code, listing, number
+
+POSITIONS = {
+    "alibi": "ALiBi penalises distance, which carries on beyond the training context.",
+    "rotary": "Rotary positions were never seen at such distances.",
+    "learned": "Learned positions beyond the training context were never trained.",
+    "none": "Without positions, only the causal mask tells the order.",
+}
+"""What a longer context means to each kind of position."""
+
+
+def long_contexts(view: RunView) -> tuple[str, ...]:
+    """Say what scores beyond the training context mean, and which got worse there."""
+    multiples = sorted(
+        {
+            score.multiple
+            for stage in view.stages
+            for score in stage.evaluations
+            if score.multiple > 1
+        }
+    )
+    if not multiples:
+        return ()
+    shown = listing([f"{multiple}{TIMES}" for multiple in multiples])
+    kinds = dict.fromkeys(str(stage.shape.get("positions", "")) for stage in view.stages)
+    meaning = [POSITIONS[kind] for kind in kinds if kind in POSITIONS]
+    general = (
+        f"Scores at {shown} the training context ask for something no stage was trained on. "
+        + " ".join(meaning)
+        + " A lower score there says that the model puts the longer past to use, or at least is "
+        "not thrown by it; documents shorter than the context score the same at any."
+    )
+    worse = [text for stage in view.stages if (text := _worse(stage))]
+    return (general, *worse)
+
+
+def _worse(stage: StageView) -> str:
+    """Return a sentence when a finished stage scores worse at a longer context."""
+    final = [score for score in stage.evaluations if score.checkpoint == "final"]
+    trained = next((score for score in final if score.multiple == 1), None)
+    if trained is None:
+        return ""
+    longest = max(final, key=lambda score: score.multiple)
+    told = [_change(trained, longest, name) for name in trained.bits_per_byte]
+    found = [text for text in told if text]
+    if not found:
+        return ""
+    return (
+        f"{code(stage.name)} is worse at {longest.multiple}{TIMES} its training context than at "
+        f"it: {listing(found)} bits per byte."
+    )
+
+
+def _change(trained: EvaluationView, longest: EvaluationView, name: str) -> str:
+    before, after = trained.bits_per_byte[name], longest.bits_per_byte.get(name)
+    if after is None or not after > before:
+        return ""
+    return f"{code(name)} {number(after, 4)} against {number(before, 4)}"

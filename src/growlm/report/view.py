@@ -1,0 +1,237 @@
+"""What the training log shows: frozen records, the same in memory and in ``results.json``."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel
+
+
+class View(
+    BaseModel,
+    frozen=True,
+    extra="forbid",
+    use_attribute_docstrings=True,
+    ser_json_inf_nan="strings",
+):
+    """Part of a training log: frozen, closed to unknown keys; NaN and infinity survive JSON."""
+
+
+class TokenizerView(View, frozen=True):
+    """The tokenizer all stages share."""
+
+    origin: str
+    """Where it comes from, in words."""
+    vocab_size: int
+    """Ids that stand for something."""
+    padded_vocab_size: int
+    """Rows of the embedding."""
+    sha256: str
+    """Of its file, in hex."""
+
+
+class SourceView(View, frozen=True):
+    """A named stream of documents."""
+
+    name: str
+    """How the mixture calls it."""
+    origin: str
+    """Where its documents come from, in words."""
+    documents: int
+    """Documents to train on."""
+    heldout_documents: int
+    """Documents no stage trains on."""
+    train_tokens: int
+    """Tokens of the former."""
+    heldout_tokens: int
+    """Tokens of the latter."""
+    train_bytes: int
+    """UTF-8 bytes of the former."""
+    heldout_bytes: int
+    """UTF-8 bytes of the latter."""
+
+
+class TrainPoint(View, frozen=True):
+    """One optimizer step."""
+
+    step: int
+    """Steps done in this stage."""
+    tokens: int
+    """Tokens seen in this stage."""
+    loss: float
+    """Training loss, nats per token."""
+    lr: float
+    """Learning rate."""
+
+
+class ValidationPoint(View, frozen=True):
+    """One pass over the held-out tokens."""
+
+    step: int
+    """Steps done in this stage."""
+    tokens: int
+    """Tokens seen in this stage."""
+    loss: float
+    """Mean over the sources by the mixture's weights, nats per token."""
+    losses: Mapping[str, float]
+    """By source, nats per token."""
+
+
+class CertificateView(View, frozen=True):
+    """What was measured of one growth event, before any training of the child."""
+
+    operator: str
+    """How the child's layers were chosen: interleave, stack, insert."""
+    layers_from: int
+    """Layers of the parent."""
+    layers_to: int
+    """Layers of the child."""
+    optimizer_state: str
+    """What became of the parent's moments: drop, copy, asymmetric."""
+    layer_map: tuple[int | None, ...]
+    """For each layer of the child, the parent's layer it was copied from; None for a fresh one."""
+    new_layers: tuple[int, ...]
+    """Positions in the child whose output matrices were set to zero."""
+    claim: Literal["exact", "approximate"]
+    """Whether the child computes what its parent computed."""
+    dtype: str
+    """Number format of the comparison."""
+    batches: str
+    """What the two were compared on, in words."""
+    max_logit_difference: float
+    """Largest absolute difference between a logit of the parent and one of the child."""
+    loss_before: float
+    """The parent's loss on those batches, nats per token."""
+    loss_after: float
+    """The child's, nats per token."""
+    parent_parameters: int
+    """Parameters of the parent."""
+    child_parameters: int
+    """Parameters of the child."""
+    expected_parameters: int
+    """What the formula says the child should have."""
+    parent_sha256: str
+    """Of the parent's weights, in hex."""
+    child_sha256: str
+    """Of the child's weights, in hex."""
+    plan_sha256: str
+    """Of the growth plan, in hex."""
+
+
+class LastWordView(View, frozen=True):
+    """A last-word task in LAMBADA's form."""
+
+    source: str
+    """The source its passages were held out from."""
+    examples: int
+    """Passages scored."""
+    accuracy: float
+    """Share of passages whose whole last word is the greedy choice, in [0, 1]."""
+    accuracy_stderr: float
+    """Its standard error."""
+    perplexity: float
+    """exp of the mean negative log-likelihood of a last word, per word."""
+
+
+class EvaluationView(View, frozen=True):
+    """Scores of one checkpoint at one context."""
+
+    checkpoint: Literal["final", "average", "grown"]
+    """The stage's end, an average of its last checkpoints, or its start, straight after growth."""
+    context: int
+    """Tokens the model could see."""
+    multiple: int
+    """That context over the training context."""
+    bits_per_byte: Mapping[str, float]
+    """By source."""
+    documents: Mapping[str, int]
+    """Documents scored, by source."""
+    capped: tuple[str, ...]
+    """Sources of which only the first documents were scored."""
+    last_word: LastWordView | None
+    """The last-word task, if it was run."""
+
+
+class StageView(View, frozen=True):
+    """One stretch of training at a fixed shape."""
+
+    name: str
+    """How the recipe calls it."""
+    kind: Literal["scratch", "grown", "control"]
+    """From nothing, from a parent, or from nothing as the control of a grown stage."""
+    parent: str | None
+    """A stage's name or a checkpoint's path; None unless grown."""
+    control_of: str | None
+    """The grown stage a control answers."""
+    control_compute: float | None
+    """A control's compute, as a multiple of what the grown stage and its parents took."""
+    context: int
+    """Tokens in a training sequence."""
+    batch_tokens: int
+    """Tokens per optimizer step."""
+    steps: int
+    """Optimizer steps of the whole stage."""
+    tokens: int
+    """Tokens trained on in this stage."""
+    tokens_before: int
+    """Tokens its parents were trained on."""
+    flops_per_token: float
+    """Training FLOPs per token, forward and backward."""
+    flops: float
+    """Training FLOPs of this stage."""
+    flops_before: float
+    """Training FLOPs of its parents."""
+    parameters: int
+    """All parameters."""
+    non_embedding_parameters: int
+    """Parameters without the embedding."""
+    shape: Mapping[str, str | int | float | bool]
+    """Rows of the model table, in order."""
+    hyperparameters: Mapping[str, str]
+    """Rows of the training table, in order."""
+    source_tokens: Mapping[str, int]
+    """Tokens drawn in this stage, by source."""
+    source_epochs: Mapping[str, float]
+    """Times each source had been read at the stage's end, by the stage and its parents."""
+    train: tuple[TrainPoint, ...]
+    """Training loss over the steps."""
+    validation: tuple[ValidationPoint, ...]
+    """Validation loss over the steps."""
+    seconds: float
+    """Wall-clock time of training."""
+    complete: bool
+    """Whether all steps are done."""
+    notices: tuple[str, ...]
+    """What the trainer wanted said."""
+    certificate: CertificateView | None
+    """The growth certificate of a grown stage."""
+    evaluations: tuple[EvaluationView, ...]
+    """Scores of the stage's checkpoints."""
+
+
+class RunView(View, frozen=True):
+    """A whole run."""
+
+    title: str
+    """Heading of the log."""
+    name: str
+    """The run's name."""
+    growlm_version: str
+    """What wrote it."""
+    created: str
+    """UTC, ISO 8601."""
+    hardware: str
+    """What it ran on, in words."""
+    seed: int
+    """The one seed."""
+    author_notes: tuple[str, ...]
+    """Notes of the author, Markdown."""
+    credits: tuple[str, ...]
+    """Sources and credits, Markdown."""
+    tokenizer: TokenizerView
+    """The tokenizer."""
+    sources: tuple[SourceView, ...]
+    """The sources, in the order of the mixture."""
+    stages: tuple[StageView, ...]
+    """The stages, each after its parents."""
+    document_cap: int
+    """Documents per source that are scored, at most."""

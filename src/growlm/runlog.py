@@ -1,0 +1,151 @@
+"""The run log's records: one JSON object a line, all that training and report share."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from growlm.base.errors import StorageError
+from growlm.base.files import storage, write_bytes
+
+
+class Record(
+    BaseModel,
+    frozen=True,
+    extra="forbid",
+    use_attribute_docstrings=True,
+    ser_json_inf_nan="strings",
+):
+    """One line of a run log; a number that is not finite is a string, as JSON has none."""
+
+    step: int
+    """Optimizer steps done in this stage."""
+
+    tokens: int
+    """Training tokens seen in this stage."""
+
+
+class Start(Record, frozen=True):
+    """The stage begins, or goes on after a stop."""
+
+    kind: Literal["start"] = "start"
+    device: str
+    """What it runs on, in words."""
+    compiled: bool
+    """Whether the blocks are compiled."""
+    time: str
+    """UTC, ISO 8601."""
+
+
+class Step(Record, frozen=True):
+    """One optimizer step."""
+
+    kind: Literal["step"] = "step"
+    loss: float
+    """Training loss before the step, nats per token."""
+    lr: float
+    """Learning rate of the step."""
+    gradient_norm: float
+    """Norm of the whole gradient, before clipping."""
+    seconds: float
+    """Wall-clock time of the step."""
+
+
+class ValidationLoss(Record, frozen=True):
+    """Loss on the held-out tokens."""
+
+    kind: Literal["validation"] = "validation"
+    loss: float
+    """Mean over the sources by the stage's mixture weights, nats per token."""
+    losses: Mapping[str, float]
+    """By source, nats per token."""
+
+
+class Saved(Record, frozen=True):
+    """A checkpoint was published."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    path: str
+    """Its folder, relative to the stage's."""
+
+
+class Notice(Record, frozen=True):
+    """Something the reader of the log should know."""
+
+    kind: Literal["notice"] = "notice"
+    text: str
+    """One sentence."""
+
+
+AnyRecord = Annotated[Start | Step | ValidationLoss | Saved | Notice, Field(discriminator="kind")]
+
+_ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
+
+
+class Writer:
+    """Appends records to a run log; a kill can tear the last line only."""
+
+    def __init__(self, path: Path) -> None:
+        with storage(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # No buffer: after a refused write nothing may wait to be written at close.
+            self._file = path.open("ab", buffering=0)
+        self._path = path
+
+    def write(self, record: AnyRecord) -> None:
+        """Append one record.
+
+        Raises:
+            StorageError: The disk refused it.
+        """
+        with storage(self._path):
+            line = _line(record)
+            while line:
+                line = line[self._file.write(line) :]
+
+    def sync(self) -> None:
+        """Push all records to the disk."""
+        with storage(self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read(path: Path) -> Iterator[AnyRecord]:
+    """Yield the records of a run log; a torn last line is left out.
+
+    Raises:
+        StorageError: The log cannot be read, or a line other than the last is no record.
+    """
+    with storage(path):
+        lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            yield _ADAPTER.validate_json(line)
+        except ValidationError as error:
+            raise StorageError(
+                f"{path} to hold one record a line",
+                got=f"line {number}: {error.errors()[0]['msg']}",
+                fix="removing that line",
+            ) from error
+
+
+def rewind(path: Path, *, step: int) -> None:
+    """Drop what a run log says beyond a step, so that a resumed stage writes it again.
+
+    Args:
+        path: The log; nothing happens when it is absent.
+        step: The step of the checkpoint the stage resumes from.
+    """
+    if not path.exists():
+        return
+    kept = [record for record in read(path) if record.step <= step]
+    write_bytes(path, b"".join(map(_line, kept)))
+
+
+def _line(record: AnyRecord) -> bytes:
+    return record.model_dump_json().encode() + b"\n"

@@ -1,0 +1,85 @@
+"""One optimizer step: accumulate, clip, update."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from growlm.model.gpt import GPT
+from growlm.model.loss import cross_entropy_sum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettings:
+    """What a step is told beside the batch and the learning rate."""
+
+    micro_sequences: int
+    """Sequences in one forward pass."""
+    clip_norm: float | None
+    """Largest norm of the whole gradient, or no limit."""
+    clip_value: float | None
+    """Largest absolute value of a gradient entry, or no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What a step found."""
+
+    loss: Float[Tensor, ""]
+    """Mean loss of the batch before the update, nats per token."""
+    gradient_norm: Float[Tensor, ""]
+    """Norm of the whole gradient before clipping."""
+
+
+def train_step(
+    model: GPT,
+    optimizer: torch.optim.Optimizer,
+    ids_BT1: Int[Tensor, "B T_plus_1"],
+    settings: StepSettings,
+) -> StepResult:
+    """Take one step on a batch; its micro-batches add up to the same gradient.
+
+    Args:
+        model: Updated in place.
+        optimizer: Its learning rate is already set.
+        ids_BT1: Token ids; each row is a sequence and its next token.
+        settings: Micro-batch and clipping.
+    """
+    model.train()
+    targets = ids_BT1[:, 1:].numel()
+    losses: list[Tensor] = []
+    for micro_ids in ids_BT1.split(settings.micro_sequences):
+        loss = batch_loss_sum(model, micro_ids) / targets
+        loss.backward()
+        losses.append(loss.detach())
+    norm = _clip(model, settings)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return StepResult(loss=torch.stack(losses).sum(), gradient_norm=norm)
+
+
+def batch_loss_sum(model: GPT, ids_BT1: Int[Tensor, "B T_plus_1"]) -> Float[Tensor, ""]:
+    """Return the summed loss of a batch, computed in the device's working precision."""
+    device = ids_BT1.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        hidden_BTD = model(ids_BT1[:, :-1])
+    if device == "cuda":
+        hidden_BTD = hidden_BTD.to(torch.bfloat16)
+    return cross_entropy_sum(
+        hidden_BTD.flatten(0, 1),
+        model.head_weight,
+        ids_BT1[:, 1:].flatten(),
+        vocab_size=model.config.vocab_size,
+    )
+
+
+def _clip(model: GPT, settings: StepSettings) -> Float[Tensor, ""]:
+    parameters = list(model.parameters())
+    gradients = [each.grad for each in parameters if each.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    if settings.clip_norm is not None:
+        nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
+    if settings.clip_value is not None:
+        nn.utils.clip_grad_value_(parameters, settings.clip_value)
+    return norm

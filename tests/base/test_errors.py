@@ -1,0 +1,62 @@
+"""Errors: one line that says what was expected, what was got, what to try."""
+
+import pytest
+
+from growlm.base import errors
+from growlm.base.errors import GrowlmError, RecipeError, Stopped, nearest
+
+
+def test_an_error_says_expected_got_and_fix_in_one_line() -> None:
+    error = RecipeError("width to be a multiple of heads", got="width=33, heads=2", fix="width=32")
+    assert str(error) == (
+        "expected width to be a multiple of heads; got width=33, heads=2. Try width=32."
+    )
+    assert (error.expected, error.got, error.fix) == (
+        "width to be a multiple of heads",
+        "width=33, heads=2",
+        "width=32",
+    )
+
+
+def test_an_error_begins_with_its_place_when_it_has_one() -> None:
+    error = GrowlmError("TOML", got="a poem", fix="prose", where="recipes/tiny.toml")
+    assert str(error) == "recipes/tiny.toml: expected TOML; got a poem. Try prose."
+
+
+def test_a_recipe_mistake_exits_with_2_and_every_other_with_1() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    kinds = [kind for kind in kinds if issubclass(kind, GrowlmError) and kind is not Stopped]
+    assert len(kinds) >= 9
+    assert {kind: kind.exit_code for kind in kinds} == {
+        kind: 2 if kind is RecipeError else 1 for kind in kinds
+    }
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
+def test_a_stopped_run_exits_as_shells_expect_of_a_signal(number: int, code: int) -> None:
+    stopped = Stopped(number, saved="step 40 was saved", fix="the same command again")
+    assert stopped.exit_code == code
+    assert str(stopped) == (
+        f"expected the run to end; got signal {number}; step 40 was saved. "
+        "Try the same command again."
+    )
+
+
+def test_every_kind_of_error_is_drawn_in_the_tree() -> None:
+    kinds = [name for name, kind in vars(errors).items() if isinstance(kind, type)]
+    drawn = [line for line in (errors.__doc__ or "").splitlines() if line.strip()[:1] in "*+"]
+    assert [line.split()[1] for line in drawn if line] == [
+        name for name in kinds if name != "Iterable"
+    ]
+
+
+def test_the_nearest_name_answers_a_misspelt_one() -> None:
+    assert nearest("layer", ["heads", "layers", "width"]) == "layers"
+
+
+def test_a_name_like_none_of_them_is_answered_with_all_of_them_sorted() -> None:
+    assert nearest("zebra", ["width", "heads"]) == "one of heads, width"
+
+
+def test_a_single_known_name_is_the_answer_to_everything() -> None:
+    assert nearest("zebra", ["heads"]) == "heads"

@@ -1,0 +1,193 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from growlm.base.errors import CorpusError, StorageError
+from growlm.corpus.documents import documents
+from growlm.corpus.prepare import heldout_texts, pack, train_tokenizer
+from growlm.corpus.shards import TokenStream, verify
+from growlm.corpus.split import held_out
+from growlm.recipe.sections import Source
+
+SHARE = 0.2
+
+
+@pytest.fixture
+def source(tmp_path):
+    texts = [f"Text number {n}, with its own words: {n * n} \u00e9" for n in range(60)]
+    lines = [json.dumps({"text": text}) for text in [*texts, "\n\n", texts[0]]]
+    content = "\n".join(lines).encode() + b'\n{"text": "bad \xff byte"}\n'
+    (tmp_path / "in.jsonl").write_bytes(content)
+    return Source(name="mine", files=("in.jsonl",), weight=1.0)
+
+
+@pytest.fixture
+def pack_here(tmp_path, tokenizer):
+    def pack_source(source, name="out", share=SHARE, folder=tmp_path):
+        out = tmp_path / name
+        return pack(
+            source, folder=folder, out=out, tokenizer=tokenizer, share=share, shard_tokens=200
+        )
+
+    return pack_source
+
+
+@pytest.fixture
+def packed(tmp_path, source, pack_here):
+    return tmp_path / "out", pack_here(source)
+
+
+@pytest.fixture
+def texts_in(tmp_path, tokenizer):
+    """Decode the documents of a folder of shards."""
+
+    def texts(name):
+        stream = TokenStream(tmp_path / name)
+        ids = stream.gather(np.array([0]), stream.tokens)[0]
+        documents = np.split(ids, np.cumsum(stream.document_lengths())[:-1])
+        assert all(document[-1] == tokenizer.end_of_text for document in documents)
+        return [tokenizer.decode(document[:-1].tolist()) for document in documents]
+
+    return texts
+
+
+def test_every_document_is_on_its_side_of_the_split(packed, source, texts_in, tmp_path):
+    out, _ = packed
+    halves = {True: [], False: []}
+    for document in documents(source, folder=tmp_path):
+        halves[held_out(document, share=SHARE)].append(document.text)
+    assert texts_in("out/train") == halves[False]
+    assert texts_in("out/validation") == halves[True]
+    assert heldout_texts(out / "heldout.jsonl", 10_000) == halves[True]
+    assert len(halves[True]) > 3
+
+
+@pytest.mark.usefixtures("packed")
+def test_copies_of_a_text_never_straddle_the_split(texts_in):
+    assert not set(texts_in("out/train")) & set(texts_in("out/validation"))
+
+
+def test_the_facts_are_those_of_the_files(packed, texts_in):
+    out, facts = packed
+    for half, name in (("train", "train"), ("validation", "heldout")):
+        stream = TokenStream(out / half)
+        texts = texts_in(f"out/{half}")
+        assert getattr(facts, f"{name}_documents") == stream.manifest.n_doc == len(texts)
+        assert getattr(facts, f"{name}_tokens") == stream.tokens
+        assert getattr(facts, f"{name}_bytes") == sum(len(text.encode()) for text in texts)
+        verify(out / half, full=True)
+    assert (facts.bad_utf8, facts.empty) == (1, 1)
+    assert facts.train_documents + facts.heldout_documents == 62
+    assert json.loads(json.dumps(asdict(facts)))["source"] == "mine"
+    assert len(TokenStream(out / "train").manifest.shards) > 3
+
+
+def test_held_out_texts_know_their_document(packed, source, tmp_path):
+    out, _ = packed
+    rows = [json.loads(line) for line in (out / "heldout.jsonl").read_text().splitlines()]
+    by_uid = {document.uid: document for document in documents(source, folder=tmp_path)}
+    assert all(by_uid[row["uid"]].text == row["text"] for row in rows)
+    assert {row["path"] for row in rows} == {"in.jsonl"}
+    assert heldout_texts(out / "heldout.jsonl", 2) == [row["text"] for row in rows[:2]]
+
+
+def test_packing_twice_gives_the_same_bytes(packed, source, pack_here, tmp_path):
+    out, facts = packed
+    again = pack_here(source, "again")
+    assert again == facts
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+        assert path.read_bytes() == (tmp_path / "again" / path.relative_to(out)).read_bytes()
+
+
+def test_the_batches_of_encoding_do_not_show(packed, source, pack_here, monkeypatch):
+    out, facts = packed
+    monkeypatch.setattr("growlm.corpus.prepare.BATCH_CHARACTERS", 100)
+    assert pack_here(source, "small") == facts
+    name = "train/manifest.json"
+    assert (out / name).read_bytes() == (out.parent / "small" / name).read_bytes()
+
+
+def test_a_kill_leaves_nothing(source, pack_here, tmp_path, monkeypatch):
+    def killed(document, *, share):
+        if document.row == 40:
+            raise KeyboardInterrupt
+        return held_out(document, share=share)
+
+    monkeypatch.setattr("growlm.corpus.prepare.held_out", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pack_here(source)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ('{"text": "one"}', 0.001, r"at least one held-out document .*larger validation\.share"),
+        ('{"text": "one"}', 0.99999, r"at least one training document .*all 1 held out"),
+        ('{"text": ""}', 0.5, "'mine' to hold text; got 1 empty documents"),
+        ('{"text": "one"}\n{', 0.5, "line 2 to be JSON"),
+    ],
+)
+def test_a_source_without_both_sides_is_refused_and_leaves_nothing(
+    files_source, pack_here, tmp_path, case
+):
+    content, share, message = case
+    (tmp_path / "in.jsonl").write_text(content)
+    with pytest.raises(CorpusError, match=message):
+        pack_here(files_source("in.jsonl"), share=share)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_missing_held_out_texts_are_refused(tmp_path):
+    with pytest.raises(StorageError, match=r"heldout\.jsonl"):
+        heldout_texts(tmp_path / "heldout.jsonl", 5)
+
+
+def tokenizer_of(source, tmp_path, train_documents=1000):
+    return train_tokenizer(
+        [source],
+        folder=tmp_path,
+        out=tmp_path / "tokenizer.json",
+        vocab_size=300,
+        end_of_text="<end>",
+        train_documents=train_documents,
+        share=SHARE,
+    )
+
+
+def test_the_tokenizer_is_written_as_it_is(source, tmp_path):
+    trained = tokenizer_of(source, tmp_path)
+    assert (tmp_path / "tokenizer.json").read_text(encoding="utf-8") == trained.to_json()
+    assert (trained.vocab_size, trained.end_of_text) == (300, 0)
+
+
+def test_the_tokenizer_does_not_see_held_out_documents(source, tmp_path):
+    before = tokenizer_of(source, tmp_path).sha256
+    kept, dropped = [], []
+    for document in documents(source, folder=tmp_path):
+        (dropped if held_out(document, share=SHARE) else kept).append(document.text)
+    assert dropped
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in kept)
+    (tmp_path / "in.jsonl").write_text(lines)
+    assert tokenizer_of(source, tmp_path).sha256 == before
+    (tmp_path / "in.jsonl").write_text(lines + json.dumps({"text": kept[0] * 9}) + "\n")
+    assert tokenizer_of(source, tmp_path).sha256 != before
+
+
+def test_the_tokenizer_sees_the_first_documents_only(source, tmp_path):
+    first = tokenizer_of(source, tmp_path, train_documents=10).sha256
+    assert tokenizer_of(source, tmp_path).sha256 != first
+    lines = (tmp_path / "in.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "in.jsonl").write_bytes(b"".join(lines[:30]))
+    assert tokenizer_of(source, tmp_path, train_documents=10).sha256 == first
+
+
+def test_real_text_survives_packing(shared_data, files_source, pack_here, texts_in):
+    source = files_source("text/latex/co[dn]*", "text/latex/des*")
+    texts = {document.text for document in documents(source, folder=shared_data)}
+    pack_here(source, share=0.49, folder=shared_data)
+    halves = [texts_in("out/train"), texts_in("out/validation")]
+    assert {text for half in halves for text in half} == texts
+    assert len(texts) > 3

@@ -1,0 +1,254 @@
+"""The decoder, against its own parts and against other people's decoders."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from growlm.base.errors import CheckpointError, EvaluationError
+from growlm.model.config import GPTConfig
+from growlm.model.gpt import GPT, with_weights
+
+KINDS = ["alibi", "learned", "rotary", "none"]
+
+
+def some_ids(*shape: int, vocab_size: int = 61, seed: int = 0) -> Tensor:
+    return torch.randint(0, vocab_size, shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_logits_are_the_hidden_states_times_the_head_without_its_padding(
+    *, tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT], tied: bool
+) -> None:
+    model = tiny_model(tiny_config(tied=tied), dtype=torch.float64)
+    ids = some_ids(2, 7)
+    weight = model.embedding.weight if model.head is None else model.head.weight
+    assert (model.head is None) is tied
+    assert model.head_weight is weight
+    expected = (model(ids) @ weight.T)[..., :61]
+    assert model.logits(ids).shape == (2, 7, 61)
+    torch.testing.assert_close(model.logits(ids), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("positions", KINDS)
+def test_a_later_token_changes_no_earlier_logit(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT], positions: str
+) -> None:
+    model = tiny_model(tiny_config(positions=positions))
+    ids = some_ids(1, 16)
+    before = model.logits(ids)
+    ids[0, 9] = (ids[0, 9] + 1) % 61
+    after = model.logits(ids)
+    assert torch.equal(before[:, :9], after[:, :9])
+    assert (before[:, 9:] != after[:, 9:]).any(-1).all()
+
+
+@pytest.mark.parametrize("positions", ["alibi", "learned", "rotary"])
+def test_positions_tell_a_repeated_token_its_place(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT], positions: str
+) -> None:
+    # Two different tokens first, or attention over equal values would hide every place.
+    ids = torch.tensor([[5, 9, 5, 5, 5]])
+    logits = tiny_model(tiny_config(positions=positions)).logits(ids)
+    assert (logits[0, 3] - logits[0, 4]).abs().max() > 1e-4
+
+
+def test_a_model_takes_any_length_unless_its_positions_were_learned(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+) -> None:
+    for positions in ("alibi", "rotary", "none"):
+        assert tiny_model(tiny_config(positions=positions)).logits(some_ids(1, 33)).shape[1] == 33
+    words = r"at most 16 tokens: that many positions were learned; got 17\. Try a context of 16"
+    with pytest.raises(EvaluationError, match=words):
+        tiny_model(tiny_config(positions="learned")).logits(some_ids(1, 17))
+
+
+def test_a_short_input_is_the_beginning_of_a_long_one(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+) -> None:
+    model = tiny_model(tiny_config(), dtype=torch.float64)
+    ids = some_ids(1, 16)
+    torch.testing.assert_close(
+        model.logits(ids)[:, :5], model.logits(ids[:, :5]), rtol=0, atol=1e-12
+    )
+
+
+def test_the_checkpoint_of_a_tied_model_holds_its_matrix_once(
+    tiny_config: Callable[..., GPTConfig],
+) -> None:
+    assert "head.weight" not in GPT(tiny_config(tied=True)).state_dict()
+    assert "head.weight" in GPT(tiny_config(tied=False)).state_dict()
+
+
+@pytest.mark.parametrize("positions", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_model_made_from_weights_is_the_model_they_came_from(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    positions: str,
+    dtype: torch.dtype,
+) -> None:
+    model = tiny_model(tiny_config(positions=positions, tied=False), dtype=dtype)
+    again = with_weights(model.config, model.state_dict())
+    assert torch.equal(again.logits(some_ids(2, 16)), model.logits(some_ids(2, 16)))
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    assert {parameter.dtype for parameter in again.parameters()} == {dtype}
+
+
+def test_a_model_made_from_weights_owns_a_copy_and_draws_nothing(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+) -> None:
+    weights = tiny_model(tiny_config()).state_dict()
+    before = {name: tensor.clone() for name, tensor in weights.items()}
+    state = torch.get_rng_state()
+    again = with_weights(tiny_config(), weights)
+    assert torch.equal(torch.get_rng_state(), state)
+    for parameter in again.parameters():
+        parameter.data.fill_(7.0)
+    assert all(torch.equal(weights[name], before[name]) for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mlp": 48}, "size mismatch for layers.0.mlp.up.weight"),
+        ({"layers": 3}, "Missing key"),
+        ({"layers": 1}, "Unexpected key"),
+        ({"tied": False}, "Missing key.*head.weight"),
+    ],
+)
+def test_weights_of_another_shape_are_refused(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    changes: dict[str, Any],
+    words: str,
+) -> None:
+    weights = tiny_model(tiny_config()).state_dict()
+    with pytest.raises(CheckpointError, match="weights of the shape that the config states") as bad:
+        with_weights(tiny_config(**changes), weights)
+    assert re.search(words, bad.value.got)
+
+
+def test_logits_are_those_of_gpt2(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+) -> None:
+    transformers: Any = pytest.importorskip("transformers")
+    config = tiny_config(positions="learned", padded_vocab_size=64)
+    ours = tiny_model(config).eval()
+    theirs = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            vocab_size=64,
+            n_positions=16,
+            n_embd=16,
+            n_layer=2,
+            n_head=2,
+            n_inner=32,
+            activation_function="gelu",
+            layer_norm_epsilon=1e-5,
+        )
+    ).eval()
+    copied = set(gpt2_weights(ours))
+    missing = theirs.load_state_dict(gpt2_weights(ours), strict=False).missing_keys
+    assert set(missing) <= {"lm_head.weight"}
+    assert copied
+    theirs.tie_weights()
+    ids = some_ids(2, 16)
+    with torch.no_grad():
+        expected = theirs(ids).logits[..., :61]
+    torch.testing.assert_close(ours.logits(ids), expected, rtol=0, atol=1e-5)
+
+
+def gpt2_weights(model: GPT) -> dict[str, Tensor]:
+    """Return our weights by GPT-2's names; its matrices are stored [in, out]."""
+    state = model.state_dict()
+    theirs = {
+        "transformer.wte.weight": state["embedding.weight"],
+        "transformer.wpe.weight": state["position.weight"],
+        "transformer.ln_f.weight": state["norm.weight"],
+        "transformer.ln_f.bias": state["norm.bias"],
+    }
+    names = {
+        "attention_norm": "ln_1",
+        "attention.output": "attn.c_proj",
+        "mlp_norm": "ln_2",
+        "mlp.up": "mlp.c_fc",
+        "mlp.down": "mlp.c_proj",
+    }
+    for layer in range(model.config.layers):
+        ours, block = f"layers.{layer}", f"transformer.h.{layer}"
+        for kind in ("weight", "bias"):
+            joint = torch.cat(
+                [state[f"{ours}.attention.{each}.{kind}"] for each in ("query", "key", "value")]
+            )
+            theirs[f"{block}.attn.c_attn.{kind}"] = joint.T if kind == "weight" else joint
+            for our_name, their_name in names.items():
+                tensor = state[f"{ours}.{our_name}.{kind}"]
+                theirs[f"{block}.{their_name}.{kind}"] = tensor.T if tensor.dim() == 2 else tensor
+    return theirs
+
+
+def test_logits_are_those_of_llama(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+) -> None:
+    transformers: Any = pytest.importorskip("transformers")
+    config = tiny_config(
+        positions="rotary",
+        norm="rmsnorm",
+        activation="swiglu",
+        linear_bias=False,
+        norm_bias=False,
+        tied=False,
+        heads=4,
+        kv_heads=2,
+    )
+    ours = tiny_model(config).eval()
+    theirs = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=64,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            max_position_embeddings=16,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+        )
+    ).eval()
+    theirs.load_state_dict(llama_weights(ours))
+    ids = some_ids(2, 16)
+    with torch.no_grad():
+        expected = theirs(ids).logits[..., :61]
+    torch.testing.assert_close(ours.logits(ids), expected, rtol=0, atol=1e-5)
+
+
+def llama_weights(model: GPT) -> dict[str, Tensor]:
+    """Return our weights by Llama's names."""
+    names = {
+        "embedding": "model.embed_tokens",
+        "norm": "model.norm",
+        "head": "lm_head",
+        "attention_norm": "input_layernorm",
+        "attention.query": "self_attn.q_proj",
+        "attention.key": "self_attn.k_proj",
+        "attention.value": "self_attn.v_proj",
+        "attention.output": "self_attn.o_proj",
+        "mlp_norm": "post_attention_layernorm",
+        "mlp.gate": "mlp.gate_proj",
+        "mlp.up": "mlp.up_proj",
+        "mlp.down": "mlp.down_proj",
+    }
+    theirs: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        inner = name.removesuffix(".weight")
+        if inner.startswith("layers."):
+            _, layer, inner = inner.split(".", 2)
+            theirs[f"model.layers.{layer}.{names[inner]}.weight"] = tensor
+        else:
+            theirs[f"{names[inner]}.weight"] = tensor
+    return theirs

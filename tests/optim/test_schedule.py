@@ -1,0 +1,67 @@
+"""Learning rates at exact steps, and the shape between them."""
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, strategies as st
+
+from growlm.optim.schedule import Cosine, Schedule, WarmupStableDecay
+
+SCHEDULES: list[Schedule] = [
+    Cosine(warmup_steps=10, steps=110, final_share=0.1),
+    WarmupStableDecay(warmup_steps=10, steps=110, decay_steps=20, final_share=0.1),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda each: type(each).__name__)
+def test_every_schedule_warms_up_linearly_and_ends_at_its_final_share(schedule: Schedule) -> None:
+    assert [schedule(step) for step in (0, 4, 9)] == [0.1, 0.5, 1.0]
+    assert schedule(109) == pytest.approx(0.1, abs=1e-15)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda each: type(each).__name__)
+def test_every_schedule_rises_and_then_never_rises_again(schedule: Schedule) -> None:
+    shares = [schedule(step) for step in range(110)]
+    assert all(before < after for before, after in pairwise(shares[:10]))
+    assert all(before >= after for before, after in pairwise(shares[9:]))
+
+
+@given(
+    st.integers(0, 20), st.integers(1, 50), st.floats(0.0, 1.0), st.sampled_from(["cosine", "flat"])
+)
+def test_a_share_stays_between_the_final_one_and_the_peak(
+    warmup: int, rest: int, final: float, kind: str
+) -> None:
+    steps = warmup + rest
+    schedule: Schedule = Cosine(warmup_steps=warmup, steps=steps, final_share=final)
+    if kind == "flat":
+        schedule = WarmupStableDecay(
+            warmup_steps=warmup, steps=steps, decay_steps=rest, final_share=final
+        )
+    assert schedule(steps - 1) == pytest.approx(final, abs=1e-15)
+    for step in range(warmup, steps):
+        assert final - 1e-12 <= schedule(step) <= 1.0
+
+
+def test_the_cosine_is_halfway_down_in_the_middle() -> None:
+    schedule = Cosine(warmup_steps=10, steps=110, final_share=0.1)
+    assert schedule(59) == pytest.approx(0.55, abs=1e-15)
+    assert schedule(34) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2, abs=1e-15)
+
+
+def test_the_plateau_holds_until_the_decay_begins() -> None:
+    schedule = WarmupStableDecay(warmup_steps=10, steps=110, decay_steps=20, final_share=0.0)
+    assert {schedule(step) for step in range(9, 90)} == {1.0}
+    assert [schedule(step) for step in (90, 99, 104)] == [19 / 20, 0.5, 0.25]
+
+
+def test_a_stage_without_warm_up_starts_beside_the_peak() -> None:
+    assert Cosine(warmup_steps=0, steps=4, final_share=0.0)(1) == pytest.approx(0.5, abs=1e-15)
+    flat = WarmupStableDecay(warmup_steps=0, steps=4, decay_steps=2, final_share=0.0)
+    assert [flat(step) for step in range(4)] == [1.0, 1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda each: type(each).__name__)
+def test_beyond_its_end_a_schedule_stays_where_it_ended(schedule: Schedule) -> None:
+    assert schedule(500) == pytest.approx(0.1, abs=1e-15)

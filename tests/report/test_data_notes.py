@@ -1,0 +1,19 @@
+from growlm.report.data_notes import capped, repeated
+
+
+def test_only_sources_read_more_than_once_are_named(run, edit):
+    told = repeated(edit(run, "grown", source_epochs={"docs": 2.5, "code": 1.0}))
+
+    assert "it and its parents had read `docs` 2.50 times." in told[0]
+    assert "code" not in told[0]
+    assert len(told) == 2
+
+
+def test_the_cap_is_told_with_its_number(run, edit):
+    scores = tuple(
+        score.model_copy(update={"capped": ("code",)}) for score in run.stages[0].evaluations
+    )
+
+    (text,) = capped(edit(run, "base", evaluations=scores))
+
+    assert "at most 3,000 documents per source; `code` had more" in text

@@ -1,0 +1,192 @@
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from markdown_it import MarkdownIt
+
+from growlm.base.errors import StorageError
+from growlm.report.page import FILES, html, markdown, read, write
+
+HOSTILE = '<b onclick="x()">bold</b></script><script>alert(1)</script>'
+
+
+class Outline(HTMLParser):
+    """What a page holds: its tags with attributes, its text, and the text of its scripts."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text, self.scripts, self._open = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        inside = self._open[-1] if self._open else ""
+        (self.scripts if inside in ("script", "style") else self.text).append(data)
+
+
+@pytest.fixture(scope="session")
+def folder(run, tmp_path_factory):
+    made = tmp_path_factory.mktemp("log")
+    write(run, made)
+    return made
+
+
+@pytest.fixture
+def light(monkeypatch):
+    """Leave the chart library out of pages, which takes seconds to make."""
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "bundle()")
+
+
+def loads(page):
+    """Return every address that a page would fetch."""
+    outline = Outline(page)
+    found = [
+        attrs[key]
+        for tag, attrs in outline.tags
+        for key in ("src", "href", "srcset", "data", "poster", "action")
+        if key in attrs and tag != "a"
+    ]
+    css = "".join(text for text in re.findall(r"<style>(.*?)</style>", page, flags=re.DOTALL))
+    return [*found, *re.findall(r"url\(([^)]*)\)|@import ([^;]*)", css)]
+
+
+def test_the_four_files_are_written_and_can_be_written_again(run, folder):
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    write(run.model_copy(update={"stages": (), "title": "again"}), folder / "again")
+    write(run.model_copy(update={"stages": (), "title": "and again"}), folder / "again")
+    assert "and again" in (folder / "again" / "log.md").read_text(encoding="utf-8")
+
+
+def test_results_can_be_read_back(run, folder):
+    assert read(folder / "results.json") == run
+
+
+def test_the_page_loads_nothing_but_itself(folder):
+    page = (folder / "log.html").read_text(encoding="utf-8")
+
+    assert loads(page) == ["data:,"]
+    assert "default-src 'none'" in page
+    assert len(page) < 1_500_000
+
+
+def test_the_check_for_loads_would_see_one():
+    assert loads('<img src="https://example.org/x.png">') == ["https://example.org/x.png"]
+    assert loads("<style>a { background: url(x) }</style>") == [("x", "")]
+
+
+def test_the_page_holds_a_box_and_a_specification_for_each_chart(folder):
+    page = (folder / "log.html").read_text(encoding="utf-8")
+
+    found = re.search(r'<script type="application/json" id="charts">(.*?)</script>', page)
+    assert found is not None
+    charts = json.loads(found[1])["charts"]
+    assert page.count('<div class="chart"></div>') == len(charts) == 4
+    assert all(chart["width"] == "container" for chart in charts)
+
+
+@pytest.mark.usefixtures("light")
+def test_every_entry_of_the_contents_leads_somewhere(run):
+    outline = Outline(html(run))
+
+    anchors = {attrs["id"] for _, attrs in outline.tags if "id" in attrs}
+    links = [attrs["href"] for tag, attrs in outline.tags if tag == "a"]
+    inner = [link[1:] for link in links if link.startswith("#")]
+    assert len(inner) == 10
+    assert set(inner) <= anchors
+
+
+def hostile(run):
+    stages = [stage.model_copy(update={"notices": (HOSTILE,)}) for stage in run.stages]
+    grown = stages[1].model_copy(
+        update={"name": HOSTILE, "hyperparameters": {HOSTILE: HOSTILE}, "shape": {"x": HOSTILE}}
+    )
+    return run.model_copy(
+        update={
+            "title": HOSTILE,
+            "name": HOSTILE,
+            "hardware": HOSTILE,
+            "created": HOSTILE,
+            "author_notes": (HOSTILE, "![x](https://example.org/x.png)", "[x](javascript:x)"),
+            "credits": (HOSTILE,),
+            "sources": tuple(
+                source.model_copy(update={"name": HOSTILE + source.name, "origin": HOSTILE})
+                for source in run.sources
+            ),
+            "stages": (stages[0], grown, *stages[2:]),
+        }
+    )
+
+
+@pytest.mark.usefixtures("light")
+def test_text_from_data_never_becomes_markup(run):
+    outline = Outline(html(hostile(run)))
+
+    tags = [tag for tag, _ in outline.tags]
+    assert "b" not in tags
+    assert "img" not in tags
+    assert tags.count("script") == 3
+    assert not any(key.startswith("on") for _, attrs in outline.tags for key in attrs)
+    assert not any("javascript" in (attrs.get("href") or "") for _, attrs in outline.tags)
+    assert "alert(1)" in "".join(outline.text)
+
+
+def test_markdown_from_data_never_becomes_markup(run):
+    text = markdown(hostile(run).model_copy(update={"author_notes": (), "credits": ()}))
+
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+
+    tags = {tag for tag, _ in Outline(rendered).tags}
+    assert tags & {"b", "script"} == set()
+    assert tags >= {"h1", "h2", "table", "img"}
+
+
+def test_every_table_of_the_markdown_is_read_as_a_table(run):
+    text = markdown(run)
+    blocks = [block for block in text.split("\n\n") if block.startswith("|")]
+
+    rendered = MarkdownIt("commonmark").enable("table").render(text)
+
+    assert rendered.count("<table>") == len(blocks) > 10
+    assert "<p>|" not in rendered
+
+
+def test_the_markdown_shows_the_picture_once(run, empty_run):
+    assert markdown(run).count("](curves.png)") == 1
+    assert "curves.png" not in markdown(empty_run)
+
+
+def test_a_run_without_stages_is_still_a_page(empty_run):
+    page = html(empty_run)
+
+    assert "has not trained a stage yet" in page
+    assert [tag for tag, _ in Outline(page).tags].count("script") == 0
+
+
+@pytest.mark.parametrize("content", [b"{}", b"not json", b'{"title": 3}'])
+def test_a_file_that_is_no_log_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "results.json"
+    path.write_bytes(content)
+
+    with pytest.raises(StorageError, match=r"results.json of a training log; got .* Try growlm"):
+        read(path)
+
+
+def test_a_missing_file_is_refused_in_one_line(tmp_path):
+    with pytest.raises(StorageError, match="a file that is there"):
+        read(tmp_path / "results.json")
+
+
+def test_the_page_leaves_torch_asleep():
+    program = "import sys, growlm.report.page; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
