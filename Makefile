@@ -1,6 +1,7 @@
 # Every target sets up what it needs in .venv first; nothing else is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint check fix schema bench clean

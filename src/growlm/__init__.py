@@ -1,5 +1,5 @@
 """Grow bigger GPTs from the ones you already trained."""
 
-from growlm.base.version import VERSION as __version__
+from growlm.base import version
 
-__all__ = ["__version__"]
+__version__ = version.VERSION

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from growlm.base.version import VERSION
 from growlm.base.errors import GrowlmError, nearest
+from growlm.base.version import VERSION
 
 COMMANDS = {
     "run": "carry out a whole recipe: prepare, train, grow, average, evaluate, log",

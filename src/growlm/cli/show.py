@@ -4,9 +4,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn
@@ -15,14 +14,6 @@ from growlm.base.units import format_count, format_seconds
 from growlm.pipeline.events import Begun, Done, Event, Notice, Progress, Skipped
 
 SECONDS_BETWEEN_LINES = 10.0
-
-
-class Shower(Protocol):
-    """Anything that shows events."""
-
-    def __call__(self, event: Event) -> None:
-        """Show one event."""
-        ...
 
 
 def show(events: Iterator[Event], options: argparse.Namespace) -> None:
@@ -37,7 +28,7 @@ def show(events: Iterator[Event], options: argparse.Namespace) -> None:
         _each(events, Lines())
 
 
-def _each(events: Iterator[Event], shower: Shower) -> None:
+def _each(events: Iterator[Event], shower: Callable[[Event], None]) -> None:
     for event in events:
         shower(event)
 

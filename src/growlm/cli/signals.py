@@ -1,7 +1,7 @@
 """Signals: training saves before it stops; anything else stops at once and leaves nothing half."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -10,7 +10,7 @@ from growlm.pipeline.events import Stop
 
 
 @contextmanager
-def caught() -> Iterator[Stop]:
+def caught() -> Generator[Stop, None, None]:
     """Yield what tells a pipeline that Ctrl-C or SIGTERM asked it to stop.
 
     Raises:

@@ -1,6 +1,5 @@
 """What a folder of shards says of itself; written last, so that without it nothing is there."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, ValidationEr
 
 from growlm.base.errors import CorpusError
 from growlm.base.files import digest_of, storage, write_text
+from growlm.base.version import VERSION
 from growlm.corpus.clean import CLEAN_VERSION
 
 NAME = "manifest.json"
@@ -150,7 +150,7 @@ def describe(shards: tuple[ShardFacts, ...], *, source: str, tokenizer: Tokenize
         n_tok=sum(shard.n_tok for shard in shards),
         n_doc=sum(shard.n_doc for shard in shards),
         clean_version=CLEAN_VERSION,
-        growlm_version=version("growlm"),
+        growlm_version=VERSION,
         source_id=source_id(shards, tokenizer=tokenizer, dtype=dtype),
     )
 

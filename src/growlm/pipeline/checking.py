@@ -85,8 +85,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         RecipeError: A source would be repeated too often.
     """
     rows = _source_rows(plan, folder)
-    ids = packed_sources(plan, folder).ids if folder and _is_packed(plan, folder) else {}
-    sources = Sources(tokens={row.name: row.tokens for row in rows}, ids=ids)
+    sources = Sources(tokens={row.name: row.tokens for row in rows}, ids=_ids(plan, folder))
     check_epochs(plan, sources)
     return Table(
         name=plan.experiment.name,
@@ -138,6 +137,12 @@ def disk_bytes(stage: StagePlan) -> int:
 def _is_packed(plan: Plan, folder: RunFolder) -> bool:
     places = (folder.corpus / source.name / FACTS for source in plan.experiment.source)
     return all(place.is_file() for place in places)
+
+
+def _ids(plan: Plan, folder: RunFolder | None) -> Mapping[str, str]:
+    if folder is None or not _is_packed(plan, folder):
+        return {}
+    return packed_sources(plan, folder).ids
 
 
 def _source_rows(plan: Plan, folder: RunFolder | None) -> tuple[SourceRow, ...]:

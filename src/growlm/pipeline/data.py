@@ -1,5 +1,6 @@
 """The data of each stage: its sampler, where it starts, and its held-out windows."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -145,16 +146,14 @@ def _inherited(plan: Plan, oldest: StagePlan, sources: Sources) -> StageData | N
     ]
     phases = [Phase(**each) for each in known["phases"]]
     sampler = _sampler(plan, sources, weightings, phases)
-    if _plain(describe(sampler)) != _plain(known):
+    if _plain(describe(sampler)) != _plain(dict(known)):
         return None
     return StageData(sampler=sampler, first_cursor=0, last_cursor=parent.cursor, inherits=True)
 
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: tuples as lists."""
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+    return json.loads(json.dumps(value))
 
 
 def manifest(folder: RunFolder, source: str, part: str) -> Manifest:
@@ -219,9 +218,9 @@ def check_same_data(meta: Meta, expected: DataPosition, *, path: str) -> None:
         CorpusError: Sources, seed or order differ.
     """
     found = meta.data
-    if found is None or (found.sources, _plain(found.sampler)) != (
+    if found is None or (found.sources, _plain(dict(found.sampler))) != (
         expected.sources,
-        _plain(expected.sampler),
+        _plain(dict(expected.sampler)),
     ):
         raise CorpusError(
             f"the data that checkpoint {path} was trained on",

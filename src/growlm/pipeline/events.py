@@ -1,6 +1,6 @@
 """What a running pipeline tells whoever iterates it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ class Stop:
     deferred: bool = False
 
     @contextmanager
-    def deferring(self) -> Iterator[None]:
+    def deferring(self) -> Generator[None, None, None]:
         """Let a request wait inside the block, which looks at ``signal_number`` by itself."""
         self.deferred = True
         try:

@@ -1,7 +1,7 @@
 """A run's folder: where everything lies, what is done, and who may write."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,9 @@ class RunFolder:
 
 
 @contextmanager
-def opened(path: Path, *, name: str, recipe: Path, overrides: Sequence[str]) -> Iterator[RunFolder]:
+def opened(
+    path: Path, *, name: str, recipe: Path, overrides: Sequence[str]
+) -> Generator[RunFolder, None, None]:
     """Open a run's folder for writing, alone, and keep the recipe's copy in it.
 
     Args:

@@ -1,6 +1,6 @@
 """Opening: from a recipe's path, or a run's folder, to a plan that is ready to be carried out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def run_of(
     out: Path | None,
     stop: Stop,
     version: str,
-) -> Iterator[Run]:
+) -> Generator[Run, None, None]:
     """Check everything that can be checked, then open the run's folder for this process alone.
 
     Args:

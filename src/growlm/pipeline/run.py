@@ -11,7 +11,7 @@ from growlm.base.files import sha256_file, write_json
 from growlm.pipeline.averaging import average
 from growlm.pipeline.data import Sources, check_epochs, packed_sources
 from growlm.pipeline.engine import Step, bring_up_to_date
-from growlm.pipeline.evaluating import Examinee, exam_of, examine
+from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
 from growlm.pipeline.events import Event, Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, grow
@@ -196,7 +196,7 @@ def _kept(run: Run, stage: StagePlan) -> list[Path]:
 
 
 def _examinees(run: Run, stage: StagePlan) -> Sequence[Examinee]:
-    paths = {"final": run.folder.final(stage.name)}
+    paths: dict[Label, Path] = {"final": run.folder.final(stage.name)}
     if stage.pace.average_steps:
         paths["average"] = run.folder.average(stage.name)
     return [

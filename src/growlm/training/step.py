@@ -49,7 +49,7 @@ def train_step(
     model.train()
     targets = ids_BT1[:, 1:].numel()
     losses: list[Tensor] = []
-    for micro_ids in ids_BT1.split(settings.micro_sequences):
+    for micro_ids in torch.split(ids_BT1, settings.micro_sequences):
         loss = batch_loss_sum(model, micro_ids) / targets
         loss.backward()
         losses.append(loss.detach())

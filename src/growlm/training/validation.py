@@ -25,10 +25,14 @@ def validation_losses(
     # Compiled layers are specialised for training; a graph of their own would not pay here.
     with torch.compiler.set_stance("force_eager"):
         return {
-            name: sum(float(batch_loss_sum(model, micro)) for micro in ids.split(micro_sequences))
-            / ids[:, 1:].numel()
+            name: _loss_sum(model, ids, micro_sequences) / ids[:, 1:].numel()
             for name, ids in windows.items()
         }
+
+
+def _loss_sum(model: GPT, ids: Int[Tensor, "B T_plus_1"], micro_sequences: int) -> float:
+    parts = torch.split(ids, micro_sequences)
+    return sum((float(batch_loss_sum(model, part)) for part in parts), start=0.0)
 
 
 def mixed_loss(losses: Mapping[str, float], weights: Mapping[str, float]) -> float:

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from growlm.base.errors import TrainingError
+from growlm.optim.schedule import Cosine
+from growlm.training.loop import train
+from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
+from growlm.training.step import StepSettings
+
+SCHEDULE = Cosine(warmup_steps=2, steps=8, final_share=0.1)
+STEP = StepSettings(micro_sequences=4, clip_norm=1.0, clip_value=None)
+
+
+def run(state, batches, *, until, peak_lr=1e-2):
+    records = []
+    for record in train(state, batches, SCHEDULE, steps=8, peak_lr=peak_lr, settings=STEP):
+        records.append(record)
+        if record.step == until:
+            break
+    return records
+
+
+def test_a_resumed_run_ends_with_the_same_bits(fresh, batches):
+    seed_dropout(1, "base")
+    whole = fresh(dropout=0.1)
+    run(whole, batches, until=8)
+
+    seed_dropout(1, "base")
+    first = fresh(dropout=0.1)
+    run(first, batches, until=3)
+    weights = {name: tensor.detach().clone() for name, tensor in first.weights().items()}
+    moments = {name: tensor.clone() for name, tensor in first.optimizer_tensors().items()}
+    states = {name: tensor.clone() for name, tensor in random_tensors().items()}
+
+    torch.rand(7)  # whatever happens between the two processes
+    second = fresh(dropout=0.1)
+    second.load(weights, moments)
+    restore_random(states)
+    second.step, second.cursor = first.step, first.cursor
+    run(second, batches, until=8)
+    for name, tensor in whole.weights().items():
+        assert torch.equal(tensor, second.weights()[name]), name
+
+
+def test_a_run_resumed_without_its_moments_ends_elsewhere(fresh, batches):
+    whole, second = fresh(), fresh()
+    run(whole, batches, until=8)
+    first = fresh()
+    run(first, batches, until=3)
+    second.load({name: tensor.detach().clone() for name, tensor in first.weights().items()}, {})
+    second.step, second.cursor = first.step, first.cursor
+    run(second, batches, until=8)
+    assert any(
+        not torch.equal(tensor, second.weights()[name]) for name, tensor in whole.weights().items()
+    )
+
+
+def test_records_count_steps_tokens_and_follow_the_schedule(fresh, batches):
+    state = fresh()
+    records = run(state, batches, until=8)
+    assert [record.step for record in records] == list(range(1, 9))
+    assert [record.tokens for record in records] == [64 * step for step in range(1, 9)]
+    assert [record.lr for record in records] == [1e-2 * SCHEDULE(step) for step in range(8)]
+    assert state.cursor == 64
+
+
+def test_a_finished_stage_takes_no_more_steps(fresh, batches):
+    state = fresh()
+    state.step = 8
+    assert run(state, batches, until=8) == []
+
+
+def test_a_loss_that_is_no_number_stops_the_run(fresh, batches):
+    state: TrainState = fresh()
+    with torch.no_grad():
+        state.model.embedding.weight.fill_(torch.nan)
+    with pytest.raises(TrainingError, match=r"a finite loss; got nan at step 1"):
+        run(state, batches, until=8)
