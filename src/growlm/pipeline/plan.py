@@ -1,5 +1,6 @@
 """The plan: the one translation from a recipe's words into every room's own objects."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,19 +127,13 @@ def _stage_plan(
 
 
 def _steps(stage: Stage, origin: Origin, earlier: Sequence[StagePlan]) -> int:
-    """Return the whole batches in a stage's tokens; never more than it asked for."""
+    """Return the whole batches of a stage: a control never gets less compute than it should."""
     if stage.tokens is not None:
         return stage.tokens // stage.batch
     grown = next(other for other in earlier if other.name == origin.control_of)
     compute = (origin.control_compute or 1.0) * (grown.origin.flops_before + grown.flops)
-    steps = int(compute / training_flops_per_token(origin.config, context=stage.context))
-    if steps < stage.batch:
-        raise RecipeError(
-            "a control with compute for at least one batch",
-            got=f"{steps} tokens",
-            fix="compute=1.0",
-        )
-    return steps // stage.batch
+    flops_per_token = training_flops_per_token(origin.config, context=stage.context)
+    return math.ceil(compute / flops_per_token / stage.batch)
 
 
 def _pace(stage: Stage, steps: int, experiment: Experiment) -> Pace:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from growlm import checkpoint
 from growlm.base.files import read_json, sha256_file
-from growlm.base.units import format_count
 from growlm.checkpoint import Meta
 from growlm.growth.certificate import Certificate
 from growlm.model.config import padded
@@ -169,9 +168,6 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
         else f"warmup-stable-decay, the last {schedule.decay_steps:,} steps {end}"
     )
     return {
-        "batch": f"{format_count(stage.batch_tokens)} tokens",
-        "steps": f"{stage.pace.steps:,}",
-        "context": f"{stage.context:,}",
         "optimizer": "AdamW",
         "peak learning rate": f"{optimizer.peak_lr:g}",
         "warm-up": f"{schedule.warmup_steps:,} steps",
