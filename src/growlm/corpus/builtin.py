@@ -28,18 +28,18 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def texts(kind: Literal["docs", "code"]) -> Iterator[tuple[str, str]]:
     """Yield (path, text) of every document of a built-in source, in a fixed order.
 
-    A module has the same path in both sources. Modules that do not decode or parse are skipped.
+    A module has the same path in both sources. Modules that do not decode are skipped, and for
+    ``docs`` those that do not parse.
 
     Raises:
         CorpusError: This Python comes without its library's sources.
     """
+    root = library()
     if kind == "docs":
         yield from _topics()
     for path in module_paths():
-        module = _parsed(path)
-        if module is None:
-            continue
-        text = module[0] if kind == "code" else docstrings(module[1], name=_dotted(path))
+        code = _code(root / path)
+        text = code if kind == "code" else _docs(code, name=_dotted(path))
         if text:
             yield path, text
 
@@ -104,17 +104,25 @@ def _topics() -> Iterator[tuple[str, str]]:
         yield f"{TOPICS}:{name}", topics[name]
 
 
-def _parsed(path: str) -> tuple[str, ast.Module] | None:
+def _code(path: Path) -> str:
+    """Return a module's source; empty when its bytes are not what it declares them to be."""
     try:
-        with tokenize.open(library() / path) as file:
-            text = file.read()
+        with tokenize.open(path) as file:
+            return file.read()
+    except (SyntaxError, UnicodeDecodeError):
+        return ""
+    except OSError as error:
+        raise _no_library(path) from error
+
+
+def _docs(code: str, *, name: str) -> str:
+    """Return a module's docstrings; empty when it does not parse."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return text, ast.parse(text)
+            return docstrings(ast.parse(code), name=name)
     except (SyntaxError, ValueError, RecursionError):
-        return None
-    except OSError as error:
-        raise _no_library(library() / path) from error
+        return ""
 
 
 def _dotted(path: str) -> str:

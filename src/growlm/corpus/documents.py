@@ -89,7 +89,8 @@ def listing(source: Source, *, folder: Path) -> list[dict[str, str | int]]:
         CorpusError: A path matches nothing, cannot be read, or all files are empty.
     """
     if source.builtin is not None:
-        sizes = [(builtin.library() / path).stat().st_size for path in builtin.module_paths()]
+        root = builtin.library()
+        sizes = [(root / path).stat().st_size for path in builtin.module_paths()]
         version = platform.python_version()
         return [{"python": version, "files": len(sizes), "bytes": sum(sizes)}]
     paths = reading.find(source.files, folder=folder)
