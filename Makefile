@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fix schema bench clean
+.PHONY: help setup demo test lint check fix schema tree bench clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +37,9 @@ fix: setup  ## what the tools can rewrite
 
 schema: setup  ## after a change to the recipe's sections
 	$(BIN)/growlm schema > recipes/recipe.schema.json
+
+tree: setup  ## after a new module or caption
+	$(BIN)/python tools/tree.py docs/architecture.md README.md
 
 clean:     ## remove runs, caches and the environment
 	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache
