@@ -1,8 +1,17 @@
-"""What all tests share: tiny models, and which tests this machine can run."""
+"""What all tests share: tiny models, a tiny run, and which tests this machine can run."""
 
-from collections.abc import Callable
+import contextlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,6 +40,82 @@ TINY: dict[str, Any] = {
     "dropout": 0.0,
     "attention_dropout": 0.0,
 }
+
+RECIPE = """\
+name = "tiny"
+compile = false
+
+[tokenizer]
+vocab_size = 300
+
+[[source]]
+name = "tales"
+files = ["data/tales.jsonl"]
+weight = 1.0
+
+[[source]]
+name = "notes"
+files = ["data/notes"]
+weight = 0.5
+
+[validation]
+share = 0.2
+tokens = 256
+
+[mixture]
+block = 16
+
+[[stage]]
+name = "base"
+model = { layers = 1, heads = 2, width = 16, dropout = 0.1 }
+context = 16
+tokens = 1024
+batch = 128
+optimizer = { peak_lr = 1e-2, clip_norm = 1.0 }
+schedule = { kind = "cosine", warmup_steps = 2 }
+validate_every = 512
+checkpoint_every = 256
+
+[[stage]]
+name = "grown"
+grow = { from = "base", layers = 2, depth = "interleave" }
+context = 32
+tokens = 768
+batch = 128
+optimizer = { peak_lr = 1e-2 }
+schedule = { kind = "warmup-stable-decay", warmup_steps = 2 }
+validate_every = 512
+
+[[stage]]
+name = "scratch"
+control = { of = "grown" }
+context = 32
+batch = 128
+optimizer = { peak_lr = 1e-2 }
+schedule = { kind = "cosine", warmup_steps = 2 }
+validate_every = 512
+checkpoint_every = 256
+
+[average]
+stages = ["grown"]
+checkpoints = 2
+last = 0.5
+
+[evaluate]
+documents = 2
+last_word = { source = "tales", examples = 10 }
+
+[log]
+title = "A tiny run"
+"""
+"""The demo's experiment at the smallest size that still has every part of it."""
+
+NOUNS = (
+    "river mountain garden window letter music winter summer planet engine market bridge forest "
+    "island castle village teacher doctor writer painter silver copper golden marble velvet "
+    "thunder shadow candle mirror lantern"
+)
+LINKS = "the a of in on with and to from over under near by for"
 
 
 def pytest_configure() -> None:
@@ -75,3 +160,110 @@ def tiny_config() -> Callable[..., GPTConfig]:
 def tiny_model() -> Callable[..., GPT]:
     """Return a factory: config, seed, dtype -> a GPT whose every parameter matters."""
     return make_model
+
+
+def tale(number: int) -> str:
+    """Return a document of plain sentences that say the same few nouns again and again."""
+    stream = np.random.default_rng([7, number])
+    nouns, links = stream.choice(NOUNS.split(), 5, replace=False), LINKS.split()
+    sentences = []
+    for _ in range(stream.integers(7, 10)):
+        pairs = [(stream.choice(links), stream.choice(nouns)) for _ in range(5)]
+        words = [str(word) for pair in pairs for word in pair]
+        sentences.append(" ".join(words).capitalize() + ".")
+    return " ".join(sentences)
+
+
+def write_experiment(folder: Path) -> None:
+    """Write the tiny recipe and its sources."""
+    (folder / "data" / "notes").mkdir(parents=True)
+    lines = [json.dumps({"text": tale(number)}) + "\n" for number in range(120)]
+    (folder / "data" / "tales.jsonl").write_text("".join(lines), encoding="utf-8")
+    for number in range(60):
+        path = folder / "data" / "notes" / f"{number:02}.txt"
+        path.write_text(tale(1000 + number), encoding="utf-8")
+    (folder / "tiny.toml").write_text(RECIPE, encoding="utf-8")
+
+
+def run_growlm(*words: object) -> CompletedProcess[str]:
+    """Run a command in this process; a traceback would be the test's."""
+    from growlm.cli.main import main  # here, so that tests of other rooms do without
+
+    arguments = [str(word) for word in words]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(arguments)
+    return CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def growlm() -> Callable[..., CompletedProcess[str]]:
+    """Return a function: the words after ``growlm`` -> exit code and both outputs."""
+    return run_growlm
+
+
+@pytest.fixture(scope="session")
+def write_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Return a function: a folder -> the tiny recipe in it, with its sources beside it."""
+    made = tmp_path_factory.mktemp("tiny")
+    write_experiment(made)
+    return lambda folder: shutil.copytree(made, folder, dirs_exist_ok=True) / "tiny.toml"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, write_tiny: Callable[[Path], Path]) -> Path:
+    """Return a tiny recipe that nothing has been done with; its sources lie beside it."""
+    return write_tiny(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[[Path], Path]) -> Path:
+    """Return a folder with ``tiny.toml`` and its finished ``run``; for reading only."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = run_growlm("run", write_tiny(folder), "--out", folder / "run")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def again(finished: Path, tmp_path: Path) -> Path:
+    """Return a copy of the finished folder that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "again"))
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Return a function that runs a command in a process of its own, where a mishap meets it.
+
+    The words after ``growlm``, and mishaps of ``victims.py`` by name -> exit code and both outputs.
+    """
+    folder = tmp_path_factory.mktemp("outputs")
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("victims.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        answers, orders = server.stdout, server.stdin
+
+        def run(
+            *words: object, after_seconds: float | None = None, **mishaps: Any
+        ) -> CompletedProcess[str]:
+            outputs = {name: str(folder / name) for name in ("out", "err")}
+            arguments = [str(word) for word in words]
+            order = {
+                "words": arguments,
+                "after_seconds": after_seconds,
+                "mishaps": mishaps,
+                **outputs,
+            }
+            orders.write(json.dumps(order) + "\n")
+            orders.flush()
+            code = json.loads(answers.readline())
+            out, err = (Path(path).read_text(encoding="utf-8") for path in outputs.values())
+            return CompletedProcess(arguments, code, out, err)
+
+        yield run
+        server.kill()

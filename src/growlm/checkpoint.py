@@ -249,7 +249,7 @@ def load_random(path: Path) -> dict[str, Tensor]:
 def load_tokenizer(path: Path) -> str:
     """Read the tokenizer's JSON."""
     with storage(path):
-        return (path / TOKENIZER).read_text(encoding="utf-8")
+        return (path / TOKENIZER).read_bytes().decode()
 
 
 def _load_tensors(path: Path) -> dict[str, Tensor]:

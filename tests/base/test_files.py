@@ -88,7 +88,10 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None
         (errno.ENOSPC, "expected a disk with room left; got 'No space left on device' at f. Try f"),
         (errno.EDQUOT, "expected a disk quota with room left; got .*Try freeing space"),
         (errno.EFBIG, "expected a disk quota with room left; got 'File too large'"),
-        (errno.EACCES, "expected a place this user may write to; .*Try another --out, or chmod"),
+        (
+            errno.EACCES,
+            "expected a place this user may read and write; .*Try another path or --out, or ch",
+        ),
         (errno.EROFS, "expected a disk that can be written; got 'Read-only file system'"),
         (errno.ENOENT, "expected a file that is there; got .*Try the right path"),
         (errno.EIO, "expected a disk that works; got 'Input/output error' at f. Try again"),

@@ -150,6 +150,6 @@ def test_an_unknown_operator_is_answered_with_the_nearest() -> None:
 
 
 def test_a_child_with_fewer_layers_is_refused() -> None:
-    words = r"at least its parent's layers; got 18 -> 12\. Try --layers 36\."
+    words = r"at least its parent's layers; got 18 -> 12\. Try layers=36\."
     with pytest.raises(GrowthError, match=words):
         depth_plan("stack", parent_layers=18, layers=12)

@@ -164,6 +164,16 @@ MISTAKES: list[tuple[Change, str]] = [
         "source.blk to have a name that the sampler does not use itself; got 'blk'. "
         "Try another name.",
     ),
+    (
+        ('name = "docs"', 'name = "tokenizer"'),
+        "source.tokenizer to have a name that the run's tokenizer does not use itself; "
+        "got 'tokenizer'. Try another name.",
+    ),
+    (
+        ('name = "docs"', 'name = "tokenizer.json"'),
+        "source.tokenizer.json to have a name that the run's tokenizer does not use itself; "
+        "got 'tokenizer.json'. Try another name.",
+    ),
     # origins
     (
         ("vocab_size = 512", 'vocab_size = 512\nfile = "t.json"'),

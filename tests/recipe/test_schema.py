@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,3 +60,8 @@ def test_the_schema_is_valid_and_judges_recipes_as_the_reader_does(
         ("vocab_size = 512", 'vocab_size = "512"'),
     ]:
         assert not validator.is_valid(tomllib.loads(recipe_with(change))), change
+
+
+def test_the_schema_that_editors_read_is_the_recipe_s() -> None:
+    path = Path(__file__).parents[2] / "recipes" / "recipe.schema.json"
+    assert path.read_text(encoding="utf-8") == schema() + "\n", "run make schema"

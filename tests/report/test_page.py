@@ -177,7 +177,9 @@ def test_a_file_that_is_no_log_is_refused_in_one_line(tmp_path, content):
     path = tmp_path / "results.json"
     path.write_bytes(content)
 
-    with pytest.raises(StorageError, match=r"results.json of a training log; got .* Try growlm"):
+    with pytest.raises(
+        StorageError, match=r"results.json of a training log; got .* Try growlm log on"
+    ):
         read(path)
 
 

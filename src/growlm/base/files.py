@@ -19,12 +19,13 @@ _CAUSES = {
     errno.ENOSPC: ("a disk with room left", "freeing space or another --out"),
     errno.EDQUOT: ("a disk quota with room left", "freeing space or another --out"),
     errno.EFBIG: ("a disk quota with room left", "freeing space or another --out"),
-    errno.EACCES: ("a place this user may write to", "another --out, or chmod"),
-    errno.EPERM: ("a place this user may write to", "another --out, or chmod"),
+    errno.EACCES: ("a place this user may read and write", "another path or --out, or chmod"),
+    errno.EPERM: ("a place this user may read and write", "another path or --out, or chmod"),
     errno.EROFS: ("a disk that can be written", "another --out"),
     errno.ENOENT: ("a file that is there", "the right path"),
     errno.ENOTDIR: ("a folder", "another path"),
     errno.EISDIR: ("a file", "a path that is no folder"),
+    errno.ENAMETOOLONG: ("a name that the disk can hold", "a shorter one"),
 }
 
 
@@ -128,16 +129,33 @@ def whole_folder(path: Path) -> Generator[Path, None, None]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole folder.
+    """Remove a file or a whole folder; a kill leaves no half of it under its name.
 
     Raises:
         StorageError: The system refused.
     """
     with storage(path):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
+        if not path.is_dir():
             path.unlink()
+            return
+        doomed = path.with_name(f".{path.name}.tmp")
+        shutil.rmtree(doomed, ignore_errors=True)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what kills left of files and folders that were being written in a folder.
+
+    Args:
+        folder: Where nobody else is writing; nothing happens when it is absent.
+
+    Raises:
+        StorageError: The system refused.
+    """
+    with storage(folder):
+        for path in folder.glob(".*.tmp"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sync(path: Path) -> None:

@@ -10,7 +10,7 @@ from growlm.base.units import format_bytes, format_count
 from growlm.cli import options as shared
 from growlm.cli.tables import print_table
 from growlm.pipeline import checking
-from growlm.pipeline.folder import RUN, RunFolder
+from growlm.pipeline.folder import owned
 from growlm.pipeline.open import plan_of
 
 
@@ -24,8 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     plan = plan_of(options.recipe, options.overrides)
     path: Path = options.out or Path("runs") / plan.experiment.name
-    folder = RunFolder(path=path) if (path / RUN).is_file() else None
-    found = checking.table(plan, folder)
+    found = checking.table(plan, owned(path, name=plan.experiment.name))
     if options.json:
         print(json.dumps(found.as_dict()))
     elif not options.quiet:

@@ -1,6 +1,7 @@
 """``growlm evaluate``: scores of checkpoints on a run's held-out documents."""
 
 import argparse
+import json
 from pathlib import Path
 
 from rich.table import Table
@@ -32,14 +33,14 @@ def run(options: argparse.Namespace) -> int:
     show(score_checkpoints(options.checkpoints, options.run, scores), options)
     if options.json:
         for path, view in scores.found:
-            print(f'{{"checkpoint": "{path}", "scores": {view.model_dump_json()}}}')
+            print(json.dumps({"checkpoint": str(path), "scores": view.model_dump(mode="json")}))
     elif not options.quiet:
         print_table(_table(scores))
     return 0
 
 
 def _table(scores: Scores) -> Table:
-    names = list(scores.found[0][1].bits_per_byte) if scores.found else []
+    names = list(dict.fromkeys(name for _, view in scores.found for name in view.bits_per_byte))
     table = Table("checkpoint", "context", *(f"{name}, bits per byte" for name in names))
     table.add_column("last word, accuracy")
     table.add_column("perplexity")
@@ -48,8 +49,12 @@ def _table(scores: Scores) -> Table:
         table.add_row(
             str(path),
             f"{view.context} ({view.multiple}x)",
-            *(f"{view.bits_per_byte[name]:.4f}" for name in names),
+            *(_number(view.bits_per_byte.get(name)) for name in names),
             f"{word.accuracy:.3f} ± {word.accuracy_stderr:.3f}" if word else "-",
             f"{word.perplexity:.4g}" if word else "-",
         )
     return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

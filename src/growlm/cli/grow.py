@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from growlm.cli import options as shared
+from growlm.cli.parser import whole_number
+from growlm.cli.signals import caught
 from growlm.pipeline.folder import existing
 from growlm.pipeline.growing import Growth, grow
 
@@ -12,7 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("parent", type=Path, metavar="PARENT", help="a checkpoint's folder")
     parser.add_argument("child", type=Path, metavar="CHILD", help="a folder that is not there yet")
-    parser.add_argument("--layers", type=int, required=True, metavar="N", help="the child's layers")
+    parser.add_argument(
+        "--layers",
+        type=whole_number("--layers"),
+        required=True,
+        metavar="N",
+        help="the child's layers",
+    )
     parser.add_argument(
         "--depth",
         default="interleave",
@@ -26,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="drop, copy, or asymmetric (default: asymmetric)",
     )
     parser.add_argument(
-        "--context", type=int, default=None, metavar="T", help="the child's (the parent's)"
+        "--context",
+        type=whole_number("--context"),
+        default=None,
+        metavar="T",
+        help="the child's (the parent's)",
     )
     parser.add_argument(
         "--run",
@@ -49,15 +61,17 @@ def run(options: argparse.Namespace) -> int:
         context=options.context,
         stage=options.child.name,
     )
-    found = grow(growth, run=existing(options.run) if options.run else None)
+    with caught():
+        found = grow(growth, run=existing(options.run) if options.run else None)
     if options.json:
         print(found.model_dump_json())
     elif not options.quiet:
+        kind = found.batches.removesuffix(" tokens")
         print(
             f"{options.child}: {found.layers_from} -> {found.layers_to} layers by "
             f"{found.operator} ({found.claim}), {found.parent_parameters:,} -> "
             f"{found.child_parameters:,} parameters\n"
-            f"on {found.tokens:,} {found.batches} tokens: largest logit difference "
+            f"on {found.tokens:,} {kind} tokens: largest logit difference "
             f"{found.max_logit_difference:.3g}, loss {found.loss_before:.4f} -> "
             f"{found.loss_after:.4f}"
         )

@@ -55,5 +55,5 @@ def _certificate(found: dict[str, Any] | None) -> list[str]:
         f"certificate  {found['operator']} {found['layers_from']} -> {found['layers_to']}, claims "
         f"to be {found['claim']}; largest logit difference {found['max_logit_difference']:.3g} "
         f"and loss {found['loss_before']:.4f} -> {found['loss_after']:.4f} on "
-        f"{found['tokens']:,} {found['batches']} tokens"
+        f"{found['tokens']:,} {found['batches'].removesuffix(' tokens')} tokens"
     ]

@@ -1,12 +1,16 @@
 """The command line: finds the command, runs it, and turns mistakes into one line."""
 
-import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
-from growlm.base.errors import GrowlmError, nearest
+from growlm.base.errors import GrowlmError, RecipeError, Stopped, nearest
+from growlm.base.files import storage_error
 from growlm.base.version import VERSION
+from growlm.cli.parser import Parser
 
 COMMANDS = {
     "run": "carry out a whole recipe: prepare, train, grow, average, evaluate, log",
@@ -28,18 +32,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, or 1 or 2 after a mistake."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return _dispatch(words)
-    except GrowlmError as error:
-        print(f"growlm: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("growlm: interrupted; what was whole before is kept", file=sys.stderr)
-        return 130
+        code = _dispatch(words)
+        sys.stdout.flush()
+    except SystemExit as done:  # --help
+        return int(done.code or 0)
     except BrokenPipeError:
+        _forget_output()
         return 1
+    except (GrowlmError, KeyboardInterrupt, OSError) as error:
+        told = _told(error)
+        print(f"growlm: {told}", file=sys.stderr)
+        return told.exit_code
+    return code
+
+
+def _told(error: BaseException) -> GrowlmError:
+    """Return what ended a command as what the user is told."""
+    if isinstance(error, GrowlmError):
+        return error
+    if isinstance(error, OSError):
+        return storage_error(error, Path("standard output"))
+    kept = "what was whole before is kept"
+    return Stopped(signal.SIGINT, saved=kept, fix="the same command again")
+
+
+def _forget_output() -> None:
+    """Drop what the reader of a closed pipe did not want, so that Python's exit does not retry."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor, not a path
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _check_encoding(words: Sequence[str]) -> None:
+    """Refuse names that no recipe, record or log could hold."""
+    for word in (*words, str(Path.cwd())):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise RecipeError("names in UTF-8", got=ascii(word), fix="renaming it") from None
 
 
 def _dispatch(words: list[str]) -> int:
+    _check_encoding(words)
     if not words or words[0] in {"-h", "--help", "help"}:
         print(_overview())
         return 0
@@ -48,12 +81,11 @@ def _dispatch(words: list[str]) -> int:
         return 0
     name = words[0]
     if name not in COMMANDS:
-        print(f"growlm: a command; got '{name}'. Try {nearest(name, COMMANDS)}.", file=sys.stderr)
-        return 2
+        raise RecipeError("a command of growlm", got=f"'{name}'", fix=nearest(name, COMMANDS))
     command = import_module(f"growlm.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"growlm {name}", description=COMMANDS[name].capitalize())
+    parser = Parser(name, description=COMMANDS[name].capitalize())
     command.add_arguments(parser)
-    return int(command.run(parser.parse_args(words[1:])))
+    return int(command.run(parser.read(words[1:])))
 
 
 def _overview() -> str:

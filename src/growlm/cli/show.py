@@ -83,8 +83,12 @@ class Lines:
 
 
 def _on_terminal(events: Iterator[Event]) -> None:
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
+    console = Console(stderr=True, highlight=False, emoji=False)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+    )
     with Bars(*columns, console=console, transient=True) as bars:
         task: TaskID | None = None
         for event in events:

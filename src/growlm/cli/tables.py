@@ -14,4 +14,4 @@ def print_table(table: Table) -> None:
     table.box = SIMPLE_HEAD
     table.pad_edge = False
     width = None if sys.stdout.isatty() else PIPE_COLUMNS
-    Console(highlight=False, width=width).print(table)
+    Console(highlight=False, markup=False, emoji=False, width=width).print(table)

@@ -8,7 +8,7 @@ from growlm.cli import options as shared
 from growlm.cli.show import show
 from growlm.cli.signals import caught
 from growlm.pipeline.events import Event
-from growlm.pipeline.open import run_of
+from growlm.pipeline.open import plan_of, run_of
 from growlm.pipeline.run import Run, prepare, train
 
 
@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    plan_of(options.recipe, options.overrides).stage(options.stage)  # before anything is opened
     with (
         caught() as stop,
         run_of(
             options.recipe, options.overrides, out=options.out, stop=stop, version=VERSION
         ) as job,
     ):
-        job.plan.stage(options.stage)
         show(_events(job, options.stage), options)
     return 0
 

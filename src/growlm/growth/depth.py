@@ -109,6 +109,6 @@ def depth_plan(operator: str, *, parent_layers: int, layers: int) -> DepthPlan:
         raise GrowthError(
             "a child with at least its parent's layers",
             got=f"{parent_layers} -> {layers}",
-            fix=f"--layers {2 * parent_layers}",
+            fix=f"layers={2 * parent_layers}",
         )
     return OPERATORS[operator](parent_layers, layers)

@@ -29,12 +29,7 @@ def grow_moments(parent: Mapping[str, Tensor], plan: DepthPlan, *, mode: str) ->
     Raises:
         GrowthError: There is no such mode.
     """
-    if mode not in MODES:
-        raise GrowthError(
-            f"an optimizer_state, one of {', '.join(MODES)}",
-            got=f"'{mode}'",
-            fix=nearest(mode, MODES),
-        )
+    check_mode(mode)
     if mode == "drop":
         return {}
     child: dict[str, Tensor] = {}
@@ -44,6 +39,20 @@ def grow_moments(parent: Mapping[str, Tensor], plan: DepthPlan, *, mode: str) ->
             kept = layer is None or _keeps(plan, layer, mode)
             child[f"{key}.{child_name}"] = tensor.clone() if kept else torch.zeros_like(tensor)
     return child
+
+
+def check_mode(mode: str) -> None:
+    """Refuse a treatment of the moments that there is none of.
+
+    Raises:
+        GrowthError: As said.
+    """
+    if mode not in MODES:
+        raise GrowthError(
+            f"an optimizer_state, one of {', '.join(MODES)}",
+            got=f"'{mode}'",
+            fix=nearest(mode, MODES),
+        )
 
 
 def _keeps(plan: DepthPlan, layer: int, mode: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from growlm import checkpoint
 from growlm.averaging import uniform_average
-from growlm.base.errors import CheckpointError
+from growlm.base.errors import CheckpointError, StorageError
 from growlm.checkpoint import Contents, Meta
 
 
@@ -18,6 +18,11 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
         CheckpointError: One is damaged, or they are not of one stage and shape.
         StorageError: Something is at ``out`` already, or the disk refused.
     """
+    if out.exists():
+        raise StorageError(
+            f"no file or folder at {out} yet", got="one", fix="another name for the average"
+        )
+    _check_distinct(paths)
     metas = [checkpoint.read_meta(path) for path in paths]
     for path, meta in zip(paths, metas, strict=True):
         checkpoint.verify(path, meta)
@@ -45,9 +50,31 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
     )
 
 
+def _check_distinct(paths: Sequence[Path]) -> None:
+    places = [path.resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if places.count(place) > 1:
+            raise CheckpointError(
+                "each checkpoint once", got=f"{path} twice", fix="naming it once, or another one"
+            )
+
+
 def _check_one_stage(metas: Sequence[Meta]) -> None:
     stages = sorted({meta.stage for meta in metas})
     if len(stages) > 1:
         raise CheckpointError(
             "checkpoints of one stage", got=", ".join(stages), fix="leaving the others out"
         )
+    first, *others = metas
+    if any(_history(meta) != _history(first) for meta in others):
+        raise CheckpointError(
+            "checkpoints of one run",
+            got=f"stage '{first.stage}' of two runs, with other parents or other data",
+            fix="leaving the others out",
+        )
+
+
+def _history(meta: Meta) -> tuple[object, ...]:
+    """Return what all checkpoints of one stage of one run share."""
+    data = meta.data
+    return (meta.lineage[:-1], data.sampler if data else None, data.sources if data else None)

@@ -11,7 +11,7 @@ from growlm.corpus.documents import listing
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
-from growlm.pipeline.preparing import FACTS
+from growlm.pipeline.preparing import FACTS, source_step, tokenizer_step
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 
@@ -84,8 +84,9 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         CorpusError: A source is missing, or too short.
         RecipeError: A source would be repeated too often.
     """
-    rows = _source_rows(plan, folder)
-    sources = Sources(tokens={row.name: row.tokens for row in rows}, ids=_ids(plan, folder))
+    packed = packed_sources(plan, folder) if folder and _is_packed(plan, folder) else None
+    rows = _packed_rows(packed) if packed else _unpacked_rows(plan)
+    sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={})
     check_epochs(plan, sources)
     return Table(
         name=plan.experiment.name,
@@ -135,22 +136,25 @@ def disk_bytes(stage: StagePlan) -> int:
 
 
 def _is_packed(plan: Plan, folder: RunFolder) -> bool:
-    places = (folder.corpus / source.name / FACTS for source in plan.experiment.source)
-    return all(place.is_file() for place in places)
+    """Return whether the folder's shards are those of this plan, and not of an earlier recipe."""
+    places = [folder.corpus / source.name / FACTS for source in plan.experiment.source]
+    if not all(place.is_file() for place in (folder.tokenizer, *places)):
+        return False
+    try:
+        steps = [tokenizer_step(plan, folder)]
+        steps += [source_step(plan, folder, source) for source in plan.experiment.source]
+    except (CorpusError, StorageError):  # the texts are gone, and the shards are all there is
+        return True
+    return all(folder.is_done(step.name, step.key) for step in steps)
 
 
-def _ids(plan: Plan, folder: RunFolder | None) -> Mapping[str, str]:
-    if folder is None or not _is_packed(plan, folder):
-        return {}
-    return packed_sources(plan, folder).ids
+def _packed_rows(packed: Sources) -> tuple[SourceRow, ...]:
+    return tuple(
+        SourceRow(name=name, tokens=count, known="packed") for name, count in packed.tokens.items()
+    )
 
 
-def _source_rows(plan: Plan, folder: RunFolder | None) -> tuple[SourceRow, ...]:
-    if folder is not None and _is_packed(plan, folder):
-        tokens = packed_sources(plan, folder).tokens
-        return tuple(
-            SourceRow(name=name, tokens=count, known="packed") for name, count in tokens.items()
-        )
+def _unpacked_rows(plan: Plan) -> tuple[SourceRow, ...]:
     return tuple(_unpacked(source, plan) for source in plan.experiment.source)
 
 

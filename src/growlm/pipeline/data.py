@@ -1,7 +1,7 @@
 """The data of each stage: its sampler, where it starts, and its held-out windows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from growlm.base.errors import CorpusError, RecipeError
 from growlm.checkpoint import DataPosition, Meta, read_meta
+from growlm.corpus import shards
 from growlm.corpus.manifest import Manifest
 from growlm.corpus.mixture import Batcher, Sampler
 from growlm.corpus.schedules import Layout, Phase, Weighting
@@ -24,25 +25,47 @@ SAMPLER_VERSION = "growlm-sampler/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageData:
-    """What a stage will read: a sampler, and the samples it begins and ends with."""
+    """What a stage will read: a sampler, and the samples that it and its parents begin and end at.
+
+    Between two stretches there may be samples that nobody reads: the rest of a block.
+    """
 
     sampler: Sampler
-    first_cursor: int
-    last_cursor: int
+    stretches: tuple[tuple[int, int], ...]
+    """First sample and the one after the last, of each ancestor; the stage's own come last."""
     inherits: bool
     """Whether it goes on where a parent outside the recipe stopped."""
 
+    @property
+    def first_cursor(self) -> int:
+        """The sample that the stage begins at."""
+        return self.stretches[-1][0]
+
+    @property
+    def last_cursor(self) -> int:
+        """The sample after its last."""
+        return self.stretches[-1][1]
+
     def tokens_drawn(self) -> dict[str, int]:
         """Return the tokens of each source that this stage alone reads."""
-        before = self.sampler.tokens_served(self.first_cursor)
-        after = self.sampler.tokens_served(self.last_cursor)
-        names = [source.name for source in self.sampler.sources]
-        return {name: end - begin for name, begin, end in zip(names, before, after, strict=True)}
+        return self._tokens(self.stretches[-1:])
 
     def epochs(self) -> dict[str, float]:
         """Return how often each source has been read at the stage's end, parents included."""
-        names = [source.name for source in self.sampler.sources]
-        return dict(zip(names, self.sampler.epochs(self.last_cursor), strict=True))
+        tokens = self._tokens(self.stretches).values()
+        layouts = zip(self.sampler.sources, self.sampler.slots_per_epoch, tokens, strict=True)
+        return {
+            source.name: read / (slots * self.sampler.slot) if read else 0.0
+            for source, slots, read in layouts
+        }
+
+    def _tokens(self, stretches: Sequence[tuple[int, int]]) -> dict[str, int]:
+        tokens = {source.name: 0 for source in self.sampler.sources}
+        for first, last in stretches:
+            before, after = map(self.sampler.tokens_served, (first, last))
+            for name, begin, end in zip(tokens, before, after, strict=True):
+                tokens[name] += end - begin
+        return tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +96,8 @@ def stage_data(plan: Plan, stage: StagePlan, sources: Sources) -> StageData:
     inherited = _inherited(plan, oldest, sources)
     weightings = list(inherited.sampler.weightings) if inherited else []
     phases = list(inherited.sampler.phases) if inherited else []
-    first = last = inherited.last_cursor if inherited else 0
+    stretches = list(inherited.stretches) if inherited else []
+    last = inherited.last_cursor if inherited else 0
     for ancestor in lineage:
         weights = tuple(ancestor.weights.get(name, 0.0) for name in sources.tokens)
         wanted = (weights, ancestor.context)
@@ -83,10 +107,10 @@ def stage_data(plan: Plan, stage: StagePlan, sources: Sources) -> StageData:
             phases.append(Phase(start_draw=start, context=ancestor.context))
             last = _sampler(plan, sources, weightings, phases).first_sample(start)
         first, last = last, last + ancestor.pace.steps * ancestor.sequences
+        stretches.append((first, last))
     return StageData(
         sampler=_sampler(plan, sources, weightings, phases),
-        first_cursor=first,
-        last_cursor=last,
+        stretches=tuple(stretches),
         inherits=inherited is not None,
     )
 
@@ -111,16 +135,19 @@ def check_epochs(plan: Plan, sources: Sources) -> None:
 def _sampler(
     plan: Plan, sources: Sources, weightings: list[Weighting], phases: list[Phase]
 ) -> Sampler:
-    mixture = plan.experiment.mixture
-    return Sampler(
-        seed=plan.experiment.seed,
-        sources=tuple(Layout(name=name, tokens=count) for name, count in sources.tokens.items()),
-        slot=plan.slot,
-        block=mixture.block,
-        jitter=mixture.jitter,
-        weightings=tuple(weightings),
-        phases=tuple(phases),
-    )
+    basis = _basis(plan, sources)
+    return Sampler(**basis, weightings=tuple(weightings), phases=tuple(phases))
+
+
+def _basis(plan: Plan, sources: Sources) -> dict[str, Any]:
+    """Return all that a sampler's order depends on, but for its weights and contexts."""
+    return {
+        "seed": plan.experiment.seed,
+        "sources": tuple(Layout(name=name, tokens=n) for name, n in sources.tokens.items()),
+        "slot": plan.slot,
+        "block": plan.experiment.mixture.block,
+        "jitter": plan.experiment.mixture.jitter,
+    }
 
 
 def describe(sampler: Sampler) -> dict[str, Any]:
@@ -134,21 +161,24 @@ def position(data: StageData, cursor: int, sources: Sources) -> DataPosition:
 
 
 def _inherited(plan: Plan, oldest: StagePlan, sources: Sources) -> StageData | None:
-    """Return where a parent outside the recipe stopped, if it read these very sources."""
+    """Return where a parent outside the recipe stopped, if it read these sources in this order."""
     path = oldest.origin.parent_path
     parent = read_meta(path).data if path is not None else None
     if parent is None or parent.sources != sources.ids:
         return None
     known = parent.sampler
+    basis = _basis(plan, sources)
+    layouts = [asdict(layout) for layout in basis.pop("sources")]
+    wanted = {"version": SAMPLER_VERSION, "sources": layouts, **basis}
+    if any(known.get(key) != value for key, value in wanted.items()):
+        return None
     weightings = [
         Weighting(start_draw=each["start_draw"], weights=tuple(each["weights"]))
         for each in known["weightings"]
     ]
     phases = [Phase(**each) for each in known["phases"]]
     sampler = _sampler(plan, sources, weightings, phases)
-    if _plain(describe(sampler)) != _plain(dict(known)):
-        return None
-    return StageData(sampler=sampler, first_cursor=0, last_cursor=parent.cursor, inherits=True)
+    return StageData(sampler=sampler, stretches=((0, parent.cursor),), inherits=True)
 
 
 def _plain(value: Any) -> Any:
@@ -185,7 +215,9 @@ def batcher(data: StageData, folder: RunFolder) -> Batcher:
 def held_out_windows(
     folder: RunFolder, stage: StagePlan, *, tokens: int, device: torch.device
 ) -> dict[str, Tensor]:
-    """Return each source's first held-out tokens as windows [B, T + 1].
+    """Return windows [B, T + 1] of each source's held-out tokens, evenly spread over them.
+
+    The first tokens would be those of a document or two.
 
     Args:
         folder: The run's folder.
@@ -194,21 +226,59 @@ def held_out_windows(
         device: Where the windows go.
 
     Raises:
-        CorpusError: A source's held-out documents do not fill one window.
+        CorpusError: Shards are damaged.
     """
     windows: dict[str, Tensor] = {}
     for name in stage.weights:
         stream = TokenStream(folder.corpus / name / "validation")
-        count = min(tokens, stream.tokens - 1) // stage.context
-        if count < 1:
-            raise CorpusError(
-                f"held-out documents of '{name}' to fill one window of {stage.context} tokens",
-                got=f"{stream.tokens} tokens",
-                fix="a larger validation.share, or more documents",
-            )
-        starts = np.arange(count, dtype=np.int64) * stage.context
+        whole = (stream.tokens - 1) // stage.context
+        count = min(max(tokens // stage.context, 1), whole)
+        starts = np.arange(count, dtype=np.int64) * whole // count * stage.context
         windows[name] = torch.from_numpy(stream.gather(starts, stage.context + 1)).to(device)
     return windows
+
+
+def check_held_out(plan: Plan, folder: RunFolder) -> None:
+    """Refuse a plan with a stage that could not be validated.
+
+    Raises:
+        CorpusError: A source's held-out documents do not fill one window of a stage.
+    """
+    for stage in plan.stages:
+        for name in stage.weights:
+            tokens = manifest(folder, name, "validation").n_tok
+            if tokens <= stage.context:
+                raise CorpusError(
+                    f"held-out documents of '{name}' to fill one window of {stage.context} tokens",
+                    got=f"{tokens} tokens",
+                    fix="a larger validation.share, or more documents",
+                )
+
+
+def check_shards(folder: RunFolder, names: Iterable[str], *, tokenizer: str) -> None:
+    """Refuse shards that were damaged, or that another tokenizer wrote.
+
+    Args:
+        folder: The run's folder.
+        names: The sources that are about to be read.
+        tokenizer: The SHA-256 of the run's.
+
+    Raises:
+        CorpusError: As said; ten blocks of each shard are looked at.
+    """
+    for place in (folder.corpus / name for name in names):
+        fix = f"removing {place}: the source is then packed again"
+        for half in ("train", "validation"):
+            if Manifest.read(place / half).tokenizer.sha256 != tokenizer:
+                raise CorpusError(
+                    f"shards in {place} that {folder.tokenizer} wrote",
+                    got="those of another tokenizer",
+                    fix=fix,
+                )
+            try:
+                shards.verify(place / half, full=False)
+            except CorpusError as error:
+                raise CorpusError(error.expected, got=error.got, fix=fix) from error
 
 
 def check_same_data(meta: Meta, expected: DataPosition, *, path: str) -> None:
@@ -229,11 +299,29 @@ def check_same_data(meta: Meta, expected: DataPosition, *, path: str) -> None:
         )
 
 
-def first_windows(folder: RunFolder, context: int, *, count: int) -> list[Tensor]:
-    """Return the first held-out windows [count, context + 1] of each source that has them."""
+def held_out_tokenizers(folder: RunFolder) -> set[str]:
+    """Return the SHA-256 of every tokenizer that wrote held-out shards of a run."""
+    places = folder.corpus.glob("*/validation/manifest.json")
+    return {Manifest.read(place.parent).tokenizer.sha256 for place in places}
+
+
+def first_windows(
+    folder: RunFolder, context: int, *, count: int, tokenizer_sha256: str
+) -> list[Tensor]:
+    """Return the first held-out windows [count, context + 1] of each source that has them.
+
+    Args:
+        folder: The run's folder.
+        context: Tokens in a window, the last target not counted.
+        count: Windows per source, at most.
+        tokenizer_sha256: What the tokens come from; shards that another tokenizer wrote, such as
+            an earlier recipe's, are left out.
+    """
     windows: list[Tensor] = []
     for manifest_path in sorted(folder.corpus.glob("*/validation/manifest.json")):
         stream = TokenStream(manifest_path.parent)
+        if stream.manifest.tokenizer.sha256 != tokenizer_sha256:
+            continue
         starts = np.arange(min(count, (stream.tokens - 1) // context), dtype=np.int64) * context
         if starts.size:
             windows.append(torch.from_numpy(stream.gather(starts, context + 1)))

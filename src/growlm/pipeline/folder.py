@@ -5,14 +5,36 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
 
 from growlm.base.errors import FolderError
-from growlm.base.files import digest_of, exclusive, read_json, storage, write_bytes, write_json
+from growlm.base.files import (
+    digest_of,
+    exclusive,
+    read_json,
+    remove_temporary,
+    storage,
+    write_bytes,
+    write_json,
+)
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 RUN = "run.json"
 RECIPE = "recipe.toml"
+
+
+class About(BaseModel, frozen=True, extra="forbid"):
+    """``run.json``: what a run's folder was last opened with."""
+
+    format: Literal[1]
+    name: str
+    """The recipe's name."""
+    recipe_folder: Path
+    """What the recipe's relative paths start from."""
+    overrides: tuple[str, ...]
+    """The command line's changes to the recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +52,11 @@ class RunFolder:
     def tokenizer(self) -> Path:
         """The tokenizer's JSON."""
         return self.corpus / "tokenizer.json"
+
+    @property
+    def tokenizer_digest(self) -> Path:
+        """The SHA-256 of the tokenizer that the run made, to tell it from one put in its place."""
+        return self.path / "steps" / "prepare.tokenizer.sha256"
 
     def stage(self, name: str) -> Path:
         """All of a stage."""
@@ -117,12 +144,55 @@ def opened(
         _check_owner(path, name)
         with storage(recipe):
             content = recipe.read_bytes()
-        # Its own copy is the recipe when a run is continued from the copy.
-        if recipe.resolve() != (path / RECIPE).resolve():
-            write_bytes(path / RECIPE, content)
-            about = {"recipe_folder": str(recipe.resolve().parent), "overrides": [*overrides]}
-            write_json(path / RUN, {"format": FORMAT, "name": name, **about})
+        place, changes = origin(recipe, overrides)
+        opening = About(format=FORMAT, name=name, recipe_folder=place, overrides=changes)
+        # In this order: a kill in between leaves a folder that is known as this run's.
+        write_json(path / RUN, opening.model_dump(mode="json"))
+        write_bytes(path / RECIPE, content)
+        _tidy(path)
         yield RunFolder(path=path)
+
+
+def origin(recipe: Path, overrides: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
+    """Return what a recipe's relative paths start from, and all changes to it.
+
+    The copy in a run's folder keeps the folder and the changes that the run was opened with.
+    """
+    home = recipe.resolve().parent
+    if recipe.name != RECIPE or not (home / RUN).is_file():
+        return home, tuple(overrides)
+    known = about(RunFolder(path=home))
+    earlier = (change for change in known.overrides if change not in overrides)
+    return known.recipe_folder, (*earlier, *overrides)
+
+
+def _tidy(path: Path) -> None:
+    """Remove what kills left where this run alone writes."""
+    for place in (path, path / "steps", path / "corpus", *path.glob("stages/*/training")):
+        remove_temporary(place)
+    with storage(path):
+        for file in path.glob("stages/*/.evaluation.json.*.tmp"):
+            file.unlink()
+
+
+def about(folder: RunFolder) -> About:
+    """Return what a run's folder was last opened with.
+
+    Raises:
+        FolderError: It is of another format, or was changed.
+        StorageError: It cannot be read.
+    """
+    path = folder.path / RUN
+    try:
+        return About.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise FolderError(
+            f"{path} to be of run format {FORMAT}",
+            got=f"'{key}': {first['msg']}",
+            fix="the growlm that wrote it, or another --out",
+        ) from None
 
 
 def existing(path: Path) -> RunFolder:
@@ -138,6 +208,16 @@ def existing(path: Path) -> RunFolder:
     return RunFolder(path=path)
 
 
+def owned(path: Path, *, name: str) -> RunFolder | None:
+    """Return a recipe's run folder for reading, or None when nothing has run yet.
+
+    Raises:
+        FolderError: It belongs to another recipe, or it is no run's.
+    """
+    _check_owner(path, name)
+    return RunFolder(path=path) if (path / RUN).is_file() else None
+
+
 def enclosing(path: Path) -> RunFolder | None:
     """Return the run's folder that a checkpoint lies in, if it lies in one."""
     for folder in path.resolve().parents:
@@ -147,10 +227,11 @@ def enclosing(path: Path) -> RunFolder | None:
 
 
 def _check_owner(path: Path, name: str) -> None:
-    if not path.exists():
-        return
+    with storage(path):
+        if not path.exists():
+            return
     if (path / RUN).is_file():
-        owner = read_json(path / RUN)["name"]
+        owner = about(RunFolder(path=path)).name
         if owner != name:
             raise FolderError(
                 f"run folder {path} to belong to recipe '{name}'",
@@ -158,7 +239,14 @@ def _check_owner(path: Path, name: str) -> None:
                 fix=f"--out runs/{name}",
             )
         return
-    if not path.is_dir() or any(entry.name != ".lock" for entry in path.iterdir()):
+    with storage(path):
+        others = [path] if not path.is_dir() else [each for each in path.iterdir() if _odd(each)]
+    if others:
         raise FolderError(
             f"{path} to be a run's folder, or empty", got="other files", fix="another --out"
         )
+
+
+def _odd(entry: Path) -> bool:
+    """Return whether an entry is none that opening a run makes before ``run.json``."""
+    return entry.name != ".lock" and not entry.match(f".{RUN}.*.tmp")

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from growlm import checkpoint
-from growlm.base.errors import StorageError
+from growlm.base.errors import CorpusError, StorageError
 from growlm.base.files import digest_of
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents, Meta
 from growlm.growth.apply import child_config, grow_weights
 from growlm.growth.certificate import Certificate, check_claim, check_parameters, compare
 from growlm.growth.depth import DepthPlan, depth_plan
-from growlm.growth.moments import grow_moments
+from growlm.growth.moments import check_mode, grow_moments
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters
 from growlm.model.gpt import GPT, with_weights
-from growlm.pipeline.data import first_windows
+from growlm.pipeline.data import first_windows, held_out_tokenizers
 from growlm.pipeline.folder import RunFolder, enclosing
 from growlm.pipeline.origin import at_context
 
@@ -65,6 +65,7 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
 
     Raises:
         CheckpointError: The parent is damaged or missing.
+        CorpusError: The run's texts are not in the parent's tokens.
         GrowthError: The operator cannot grow it, or its child breaks what it claims.
         StorageError: Something is at the child's path already, or the disk refused.
     """
@@ -72,8 +73,11 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
         raise StorageError(
             f"no file or folder at {growth.child} yet", got="one", fix="another name for the child"
         )
+    check_mode(growth.optimizer_state)
     pair = _pair(growth)
-    batches, kind = _batches(pair.parent.config, run or enclosing(growth.parent))
+    if run is not None:
+        _check_tokenizer(growth.parent, pair, run)
+    batches, kind = _batches(pair, run or enclosing(growth.parent))
     certificate = _certify(growth, pair, batches, kind)
     optimizer = checkpoint.load_optimizer(growth.parent)
     checkpoint.save(
@@ -114,11 +118,22 @@ def _config(growth: Growth, config: GPTConfig) -> GPTConfig:
     return config if growth.context is None else at_context(config, growth.context)
 
 
-def _batches(config: GPTConfig, run: RunFolder | None) -> tuple[list[Tensor], BatchKind]:
+def _check_tokenizer(parent: Path, pair: Pair, run: RunFolder) -> None:
+    if pair.meta.files[checkpoint.TOKENIZER] not in held_out_tokenizers(run):
+        raise CorpusError(
+            f"run {run.path} to hold texts in the tokens of {parent}",
+            got="texts in those of another tokenizer, or none",
+            fix="leaving --run out",
+        )
+
+
+def _batches(pair: Pair, run: RunFolder | None) -> tuple[list[Tensor], BatchKind]:
     """Return what the two are compared on: held-out windows where there are any."""
-    windows = first_windows(run, config.context, count=SEQUENCES) if run else []
-    if windows:
-        return windows, "held-out"
+    config, tokenizer = pair.parent.config, pair.meta.files[checkpoint.TOKENIZER]
+    if run is not None:
+        windows = first_windows(run, config.context, count=SEQUENCES, tokenizer_sha256=tokenizer)
+        if windows:
+            return windows, "held-out"
     stream = torch.Generator().manual_seed(seed_for(0, "certificate"))
     shape = (SEQUENCES, config.context + 1)
     return [torch.randint(config.vocab_size, shape, generator=stream)], "random tokens"

@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from growlm.base.errors import FolderError
-from growlm.base.files import read_json
 from growlm.pipeline.checking import check_disk, check_sources
 from growlm.pipeline.events import Stop
-from growlm.pipeline.folder import RECIPE, RUN, RunFolder, existing, opened
+from growlm.pipeline.folder import RECIPE, RunFolder, about, existing, opened, origin
 from growlm.pipeline.plan import Plan, plan
 from growlm.pipeline.run import Run
 from growlm.recipe.read import read
@@ -21,7 +20,8 @@ def plan_of(recipe: Path, overrides: Sequence[str]) -> Plan:
         RecipeError: It is not a recipe, or asks for the impossible.
         StorageError: It cannot be read.
     """
-    return plan(read(recipe, overrides), recipe_folder=recipe.resolve().parent)
+    folder, changes = origin(recipe, overrides)
+    return plan(read(recipe, changes), recipe_folder=folder)
 
 
 @contextmanager
@@ -55,10 +55,15 @@ def run_of(
 
 
 def recorded_plan(folder: RunFolder) -> Plan:
-    """Return the plan that a run's folder was last opened with."""
-    about = read_json(folder.path / RUN)
-    experiment = read(folder.path / RECIPE, about["overrides"])
-    return plan(experiment, recipe_folder=Path(about["recipe_folder"]))
+    """Return the plan that a run's folder was last opened with.
+
+    Raises:
+        FolderError: Its folder is of another format, or was changed.
+        RecipeError: Its recipe was changed, and is none any more.
+    """
+    opening = about(folder)
+    experiment = read(folder.path / RECIPE, opening.overrides)
+    return plan(experiment, recipe_folder=opening.recipe_folder)
 
 
 def recorded_run(path: Path, *, stop: Stop, version: str) -> Run:

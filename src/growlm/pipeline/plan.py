@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from growlm.base.errors import RecipeError
+from growlm.base.errors import GrowthError, RecipeError
 from growlm.base.files import read_json
 from growlm.model.cost import training_flops_per_token
 from growlm.optim.schedule import Cosine, Schedule, WarmupStableDecay
@@ -31,8 +32,14 @@ class Plan:
 
     @property
     def slot(self) -> int:
-        """The shard slot: the longest context of the plan, in tokens."""
-        return max(stage.context for stage in self.stages)
+        """The shard slot in tokens: the longest context, or an outside parent's slot if it fits.
+
+        Only with the slot of its parent can a child go on where the parent stopped.
+        """
+        contexts = [stage.context for stage in self.stages]
+        slots = [stage.origin.parent_slot for stage in self.stages]
+        fitting = [slot for slot in slots if slot and not any(slot % each for each in contexts)]
+        return max(*contexts, *fitting, 0)
 
     def stage(self, name: str) -> StagePlan:
         """Return a stage's plan by name.
@@ -56,7 +63,6 @@ def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
     Raises:
         RecipeError: Something in the recipe cannot be built.
         CheckpointError: A parent's folder holds no checkpoint.
-        GrowthError: An operator cannot grow its parent.
     """
     vocab_size = vocabulary(experiment.tokenizer, recipe_folder)
     stages: list[StagePlan] = []
@@ -64,9 +70,9 @@ def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
         try:
             origin = origin_of(stage, stages, vocab_size=vocab_size, recipe_folder=recipe_folder)
             stages.append(_stage_plan(stage, origin, stages, experiment))
-        except RecipeError as error:
+        except (RecipeError, GrowthError) as error:
             raise RecipeError(
-                f"stage.{stage.name}: {error.expected}", got=error.got, fix=error.fix
+                error.expected, got=error.got, fix=error.fix, where=f"stage.{stage.name}"
             ) from None
     return Plan(
         experiment=experiment,
@@ -97,9 +103,11 @@ def vocabulary(tokenizer: Tokenizer, recipe_folder: Path) -> int:
 def _tokens_in(path: Path) -> int:
     content = read_json(path)
     try:
-        ids = [*content["model"]["vocab"].values()]
+        vocab: list[Any] | dict[str, int] = content["model"]["vocab"]
+        # A unigram model lists its pieces, and a piece's place is its id.
+        ids: list[int] = [*range(len(vocab))] if isinstance(vocab, list) else [*vocab.values()]
         ids += [added["id"] for added in content.get("added_tokens", [])]
-        return int(max(ids)) + 1
+        return max(ids) + 1
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RecipeError(
             "tokenizer.file to be a tokenizer.json of Hugging Face tokenizers",

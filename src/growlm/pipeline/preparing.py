@@ -1,11 +1,20 @@
 """The prepare steps: a tokenizer, then the shards and held-out texts of each source."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
+from growlm import checkpoint
 from growlm.base.errors import CorpusError
-from growlm.base.files import read_json, remove, write_bytes, write_json
+from growlm.base.files import (
+    read_json,
+    remove,
+    sha256_file,
+    storage,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from growlm.base.units import format_count
 from growlm.corpus import tokenizer as tokenizers
 from growlm.corpus.documents import listing
@@ -36,7 +45,7 @@ def tokenizer_step(plan: Plan, folder: RunFolder) -> Step:
     return Step(
         name="prepare:tokenizer",
         key=key,
-        outputs=(folder.tokenizer,),
+        outputs=(folder.tokenizer, folder.tokenizer_digest),
         precious=False,
         work=lambda: _make_tokenizer(plan, folder),
         result=lambda: f"{tokenizer_of(plan, folder).vocab_size:,} tokens",
@@ -66,9 +75,47 @@ def tokenizer_of(plan: Plan, folder: RunFolder) -> Tokenizer:
     return tokenizers.load(folder.tokenizer, end_of_text=end_of_text)
 
 
+def check_tokenizer(plan: Plan, folder: RunFolder) -> None:
+    """Refuse a tokenizer that is not the one the run made, or not that of an outside parent.
+
+    Raises:
+        CorpusError: As said.
+    """
+    found = sha256_file(folder.tokenizer)
+    with storage(folder.tokenizer_digest):
+        made = folder.tokenizer_digest.read_text(encoding="utf-8").strip()
+    if found != made:
+        raise CorpusError(
+            f"{folder.tokenizer} as this run made it: shards and checkpoints depend on it",
+            got="another tokenizer, or a damaged one",
+            fix="restoring it, or removing it: it is then made again",
+        )
+    for stage in plan.stages:
+        path = stage.origin.parent_path
+        if path is not None and checkpoint.read_meta(path).files[checkpoint.TOKENIZER] != found:
+            raise CorpusError(
+                f"stage.{stage.name} to read its text with the tokenizer of its parent {path}",
+                got="another tokenizer of the same size",
+                fix=f'tokenizer.file = "{path / checkpoint.TOKENIZER}"',
+            )
+
+
 def facts_of(folder: RunFolder, source: str) -> SourceFacts:
-    """Return what packing a source came to."""
-    return SourceFacts(**read_json(folder.corpus / source / FACTS))
+    """Return what packing a source came to.
+
+    Raises:
+        CorpusError: Another version wrote it, or it was changed.
+    """
+    path = folder.corpus / source / FACTS
+    values = read_json(path)
+    odd = sorted({field.name for field in fields(SourceFacts)} ^ set(values))
+    if odd:
+        raise CorpusError(
+            f"{path} to hold this growlm's counts",
+            got=f"{', '.join(odd)} too much or missing",
+            fix=f"removing {path.parent}: the source is then prepared again",
+        )
+    return SourceFacts(**values)
 
 
 def _inputs(source: Source, plan: Plan) -> dict[str, Any]:
@@ -96,6 +143,7 @@ def _make_tokenizer(plan: Plan, folder: RunFolder) -> Iterator[Event]:
             share=plan.experiment.validation.share,
         )
     _check_vocabulary(plan, folder)
+    write_text(folder.tokenizer_digest, sha256_file(folder.tokenizer) + "\n")
     yield from ()
 
 

@@ -9,14 +9,14 @@ from growlm import checkpoint
 from growlm.base.errors import CheckpointError
 from growlm.base.files import sha256_file, write_json
 from growlm.pipeline.averaging import average
-from growlm.pipeline.data import Sources, check_epochs, packed_sources
+from growlm.pipeline.data import Sources, check_epochs, check_held_out, packed_sources
 from growlm.pipeline.engine import Step, bring_up_to_date
 from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
 from growlm.pipeline.events import Event, Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, grow
 from growlm.pipeline.plan import Plan
-from growlm.pipeline.preparing import source_step, tokenizer_step
+from growlm.pipeline.preparing import check_tokenizer, source_step, tokenizer_step
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.training import step_checkpoints, train_stage, training_of
 from growlm.pipeline.viewing import run_view
@@ -40,7 +40,7 @@ def everything(run: Run) -> Iterator[Event]:
     """Bring every step of a run up to date."""
     yield from prepare(run)
     for stage in run.plan.stages:
-        yield from train(run, stage)
+        yield from _train_alone(run, stage)
         yield from score(run, stage)
     yield from log(run)
 
@@ -48,15 +48,21 @@ def everything(run: Run) -> Iterator[Event]:
 def prepare(run: Run) -> Iterator[Event]:
     """Bring tokenizer and shards up to date, and check what only they can tell."""
     yield from bring_up_to_date(tokenizer_step(run.plan, run.folder), run.folder)
+    check_tokenizer(run.plan, run.folder)
     for source in run.plan.experiment.source:
         yield from bring_up_to_date(source_step(run.plan, run.folder, source), run.folder)
     check_epochs(run.plan, packed_sources(run.plan, run.folder))
+    check_held_out(run.plan, run.folder)
 
 
 def train(run: Run, stage: StagePlan) -> Iterator[Event]:
     """Bring a stage and all that it grows from up to date; its sources are prepared already."""
     if stage.origin.parent is not None:
         yield from train(run, run.plan.stage(stage.origin.parent))
+    yield from _train_alone(run, stage)
+
+
+def _train_alone(run: Run, stage: StagePlan) -> Iterator[Event]:
     sources = packed_sources(run.plan, run.folder)
     if stage.origin.kind == "grown":
         yield from bring_up_to_date(_grow_step(run, stage), run.folder)
@@ -111,9 +117,10 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
 
 def _grown(run: Run, stage: StagePlan) -> str:
     found = checkpoint.read_meta(run.folder.grown(stage.name)).certificate or {}
+    kind = found["batches"].removesuffix(" tokens")
     return (
         f"{found['layers_from']} -> {found['layers_to']} layers by {found['operator']}; loss "
-        f"{found['loss_before']:.4f} -> {found['loss_after']:.4f} on {found['batches']} batches"
+        f"{found['loss_before']:.4f} -> {found['loss_after']:.4f} on {kind} tokens"
     )
 
 

@@ -24,6 +24,8 @@ class Origin:
     """The parent stage's name."""
     parent_path: Path | None
     """The parent checkpoint's folder, when it is no stage of the recipe."""
+    parent_slot: int | None
+    """The shard slot that such a parent was trained with, if it was."""
     grow: Grow | None
     depth: DepthPlan | None
     control_of: str | None

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from growlm import checkpoint
-from growlm.base.errors import Stopped
-from growlm.base.files import remove, storage
+from growlm.base.errors import CheckpointError, GrowlmError, Stopped
+from growlm.base.files import remove, sha256_bytes, storage
 from growlm.base.seeds import seed_for
-from growlm.checkpoint import Ancestor, Contents
+from growlm.checkpoint import Ancestor, Contents, Meta
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
@@ -24,6 +24,7 @@ from growlm.pipeline.data import (
     StageData,
     batcher,
     check_same_data,
+    check_shards,
     held_out_windows,
     position,
     stage_data,
@@ -68,7 +69,8 @@ def training_of(
 ) -> Training:
     """Return a stage ready to be trained."""
     with storage(folder.tokenizer):
-        tokenizer = folder.tokenizer.read_text(encoding="utf-8")
+        # Bytes: its SHA-256 is its identity, so no newline may be translated.
+        tokenizer = folder.tokenizer.read_bytes().decode()
     return Training(
         plan=plan,
         stage=stage,
@@ -87,9 +89,12 @@ def train_stage(job: Training) -> Iterator[Event]:
         Stopped: Somebody asked for it; a checkpoint was saved first.
         TrainingError: The loss is no longer finite.
         CheckpointError: The checkpoint to go on from is damaged.
+        CorpusError: Shards are damaged, or another tokenizer wrote them.
     """
     if job.folder.final(job.stage.name).exists():
+        _prune(job, keep=0)  # a kill may have come in between
         return
+    check_shards(job.folder, job.stage.weights, tokenizer=sha256_bytes(job.tokenizer.encode()))
     device = choose_device()
     state, lineage = _state(job, device)
     reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
@@ -105,6 +110,8 @@ def train_stage(job: Training) -> Iterator[Event]:
             yield from _run(job, state, log, lineage)
     finally:
         log.close()
+    if job.stop.signal_number is not None:
+        raise _stopped(job, job.stop.signal_number, step=state.step)
 
 
 def _run(
@@ -127,13 +134,17 @@ def _run(
         last = record.step == stage.pace.steps
         if last or stopped_by or record.step in stage.pace.checkpoint_steps:
             _publish(job, state, log, lineage)
-        if stopped_by and not last:
-            raise Stopped(
-                stopped_by,
-                saved=f"stage '{stage.name}' was saved at step {record.step} of {stage.pace.steps}",
-                fix="the same command again: it goes on from there",
-            )
+        if stopped_by:
+            raise _stopped(job, stopped_by, step=record.step)
         yield _progress(stage, record, median(seconds))
+
+
+def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
+    return Stopped(
+        signal_number,
+        saved=f"stage '{job.stage.name}' was saved at step {step} of {job.stage.pace.steps}",
+        fix="the same command again: it goes on from there",
+    )
 
 
 def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[Step]:
@@ -191,6 +202,7 @@ def _state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ances
         lineage = _resume(job, state, latest)
         rewind(job.folder.log(job.stage.name), step=state.step)
         return state, lineage
+    _forget_scores(job)
     rewind(job.folder.log(job.stage.name), step=-1)
     seed_dropout(job.plan.experiment.seed, job.stage.name)
     if job.stage.origin.kind == "grown":
@@ -202,15 +214,32 @@ def _state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ances
     return state, ()
 
 
+def _forget_scores(job: Training) -> None:
+    """Remove scores of earlier weights, which no log should show beside the new ones."""
+    scores = job.folder.evaluation(job.stage.name)
+    if scores.exists():
+        remove(scores)
+
+
 def _resume(job: Training, state: TrainState, path: Path) -> tuple[Ancestor, ...]:
-    meta = checkpoint.read_meta(path)
-    checkpoint.verify(path, meta)
+    meta = _whole_meta(path)
     check_same_data(meta, position(job.data, 0, job.sources), path=str(path))
     state.load(checkpoint.load_weights(path), checkpoint.load_optimizer(path))
     restore_random(checkpoint.load_random(path))
     state.step = meta.step
     state.cursor = meta.data.cursor if meta.data else state.cursor
     return meta.lineage[:-1]
+
+
+def _whole_meta(path: Path) -> Meta:
+    """Return what the checkpoint to go on from says of itself, once it has proved whole."""
+    try:
+        meta = checkpoint.read_meta(path)
+        checkpoint.verify(path, meta)
+    except GrowlmError as error:
+        fix = f"removing {path}: the stage then goes on from before it"
+        raise CheckpointError(error.expected, got=error.got, fix=fix) from error
+    return meta
 
 
 def _inherit(job: Training, state: TrainState) -> tuple[Ancestor, ...]:
@@ -249,7 +278,7 @@ def _publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ances
 def _prune(job: Training, *, keep: int) -> None:
     steps = step_checkpoints(job.place)
     spare = sorted(step for step in steps if step not in job.stage.pace.average_steps)
-    for step in spare[: len(spare) - keep]:
+    for step in spare[: max(len(spare) - keep, 0)]:
         remove(steps[step])
 
 
@@ -312,8 +341,8 @@ def _notices(job: Training, state: TrainState, log: Writer) -> Iterator[Event]:
     if job.stage.origin.parent_path is None or job.data.inherits or state.step:
         return
     text = (
-        f"stage '{job.stage.name}': its parent was trained on data that are not these sources, "
-        "so the sampler starts at 0 and nothing is known of what the parent has already seen"
+        f"stage '{job.stage.name}': its parent did not read these sources in this order (seed, "
+        "slot, block), so the sampler starts at 0 and may repeat what the parent has already seen"
     )
     log.write(LoggedNotice(step=0, tokens=0, text=text))
     yield Notice(text=text)

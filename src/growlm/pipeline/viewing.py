@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from growlm import checkpoint
+from growlm.base.errors import StorageError
 from growlm.base.files import read_json, sha256_file
 from growlm.checkpoint import Meta
 from growlm.growth.certificate import Certificate
@@ -220,4 +223,11 @@ def _evaluations(folder: RunFolder, stage: str) -> tuple[EvaluationView, ...]:
     if not path.is_file():
         return ()
     values: list[Mapping[str, object]] = read_json(path)
-    return tuple(EvaluationView.model_validate(each) for each in values)
+    try:
+        return tuple(EvaluationView.model_validate(each) for each in values)
+    except ValidationError as error:
+        raise StorageError(
+            f"{path} to hold this growlm's scores",
+            got=str(error.errors()[0]["msg"]),
+            fix="removing it: the stage is then scored again",
+        ) from None

@@ -92,6 +92,7 @@ def crosscheck(experiment: Experiment) -> None:
         _check_control(stage, earlier)
         _check_batch(stage)
         _check_context(stage, experiment.stage)
+        _check_validation(stage, experiment.validation)
         _check_weights(stage, experiment.source)
     _check_average(experiment)
     _check_last_word(experiment)
@@ -177,6 +178,15 @@ def _check_context(stage: Stage, stages: Sequence[Stage]) -> None:
             f"stage.{stage.name}.context to divide the shard slot, the longest context ({slot})",
             got=f"context={stage.context}",
             fix=f"context={fitting}",
+        )
+
+
+def _check_validation(stage: Stage, validation: Validation) -> None:
+    if validation.tokens < stage.context:
+        raise RecipeError(
+            f"validation.tokens to hold one window of stage {stage.name}",
+            got=f"tokens={validation.tokens}, context={stage.context}",
+            fix=f"tokens={stage.context}",
         )
 
 

@@ -23,8 +23,12 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 SMALLEST_VOCAB_SIZE = 257
 """Every byte, and the end of text."""
 
-SAMPLER_NAME = "blk"
-"""A name the sampler's streams use, so no source may."""
+TAKEN_NAMES = {
+    "blk": "the sampler",
+    "tokenizer": "the run's tokenizer",
+    "tokenizer.json": "the run's tokenizer",
+}
+"""Names that no source may have, and who uses them: for a stream, a step, and a file."""
 
 
 def refusal(expected: str, *, got: str, fix: str) -> PydanticCustomError:
@@ -133,7 +137,7 @@ class Source(Section, frozen=True):
     """A named stream of documents."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    """How the mixture, the log and the shards call it; ``blk`` is taken by the sampler."""
+    """How mixture, log and shards call it; ``blk``, ``tokenizer``, ``tokenizer.json`` are taken."""
 
     builtin: Literal["docs", "code"] | None = None
     """Text that every Python installation carries: its prose, or its library's modules."""
@@ -153,12 +157,12 @@ class Source(Section, frozen=True):
 
     @model_validator(mode="after")
     def one_origin(self) -> "Source":
-        """Refuse a source with no origin, with two, or under the sampler's own name."""
+        """Refuse a source with no origin, with two, or under a name that is taken."""
         _check_one_of(self, ("builtin", "files"))
-        if self.name == SAMPLER_NAME:
+        if self.name in TAKEN_NAMES:
             raise refusal(
-                "to have a name that the sampler does not use itself",
-                got=f"'{SAMPLER_NAME}'",
+                f"to have a name that {TAKEN_NAMES[self.name]} does not use itself",
+                got=f"'{self.name}'",
                 fix="another name",
             )
         return self

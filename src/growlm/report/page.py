@@ -118,7 +118,7 @@ def read(path: Path) -> RunView:
         raise StorageError(
             f"{path} to be the results.json of a training log",
             got=f"{first['msg']} at {where}",
-            fix="growlm report on the run's folder, which writes it again",
+            fix="growlm log on the run's folder, which writes it again",
         ) from error
 
 

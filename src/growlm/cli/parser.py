@@ -1,0 +1,67 @@
+"""Reading a command's words: argparse, whose complaints become one line of ours."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import NoReturn
+
+from growlm.base.errors import RecipeError, nearest
+
+_MISSING = "the following arguments are required: "
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises what is wrong, and takes no option by half its name."""
+
+    def __init__(self, command: str, *, description: str) -> None:
+        super().__init__(prog=f"growlm {command}", description=description, allow_abbrev=False)
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return what a command was told.
+
+        Raises:
+            RecipeError: Something is missing, unknown, or not of its kind.
+        """
+        for word in takewhile(lambda word: word != "--", words):
+            self._check_option(word)
+        told, left = self.parse_known_args(list(words))
+        if left:
+            raise RecipeError(self._shape(), got=f"'{left[0]}' too much", fix="leaving it out")
+        return told
+
+    def error(self, message: str) -> NoReturn:
+        """Raise argparse's complaint."""
+        missing = message.removeprefix(_MISSING)
+        got = f"no {missing}" if missing != message else f"'{message}'"
+        raise RecipeError(self._shape(), got=got, fix=f"{self.prog} --help")
+
+    def _check_option(self, word: str) -> None:
+        name, _, _ = word.partition("=")
+        known = self._option_string_actions
+        if name.startswith("--") and name not in known:
+            raise RecipeError(
+                f"an option of {self.prog}",
+                got=f"'{name}'",
+                fix=nearest(name, [each for each in known if each.startswith("--")]),
+            )
+
+    def _shape(self) -> str:
+        """Return the command with all that it takes, on one line."""
+        return " ".join(self.format_usage().removeprefix("usage: ").split()).replace(" [-h]", "")
+
+
+def whole_number(option: str) -> Callable[[str], int]:
+    """Return what reads an option's value as a whole number above 0.
+
+    >>> whole_number("--layers")("12")
+    12
+    """
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not int(text):
+            raise RecipeError(
+                f"{option} to be a whole number above 0", got=f"'{text}'", fix=f"{option} 12"
+            )
+        return int(text)
+
+    return read

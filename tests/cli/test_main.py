@@ -1,0 +1,177 @@
+"""The command line: what it takes, and one line for what it does not."""
+
+import io
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from growlm.base.errors import Stopped
+from growlm.base.version import VERSION
+from growlm.cli.main import COMMANDS, main
+from growlm.cli.signals import caught
+
+GROW = (
+    "growlm grow --layers N [--depth OPERATOR] [--optimizer-state MODE] [--context T] [--run RUN] "
+    "[--quiet] [--json] PARENT CHILD"
+)
+
+
+@pytest.mark.parametrize("words", [[], ["help"], ["-h"], ["--help"]])
+def test_the_overview_names_every_command(growlm, words):
+    done = growlm(*words)
+    assert done.returncode == 0
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_help(growlm, name):
+    done = growlm(name, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: growlm {name} ")
+
+
+def test_the_version_is_the_package_s(growlm):
+    assert growlm("--version").stdout == f"growlm {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["rum", "x.toml"], "expected a command of growlm; got 'rum'. Try run."),
+        (
+            ["xyz"],
+            "expected a command of growlm; got 'xyz'. Try one of "
+            + ", ".join(sorted(COMMANDS))
+            + ".",
+        ),
+        (
+            ["grow", "a", "b", "--layer", "4"],
+            "expected an option of growlm grow; got '--layer'. Try --layers.",
+        ),
+        (
+            ["grow", "a", "--layres=4"],
+            "expected an option of growlm grow; got '--layres'. Try --layers.",
+        ),
+        (
+            ["run", "x.toml", "--ste", "a=1"],
+            "expected an option of growlm run; got '--ste'. Try --set.",
+        ),
+        (["grow", "a", "--layers", "4"], f"expected {GROW}; got no CHILD. Try growlm grow --help."),
+        (["grow", "a", "b"], f"expected {GROW}; got no --layers. Try growlm grow --help."),
+        (["grow"], f"expected {GROW}; got no PARENT, CHILD, --layers. Try growlm grow --help."),
+        (
+            ["grow", "a", "b", "--layers"],
+            f"expected {GROW}; got 'argument --layers: expected one argument'. "
+            "Try growlm grow --help.",
+        ),
+        (
+            ["grow", "a", "b", "--layers", "four"],
+            "expected --layers to be a whole number above 0; got 'four'. Try --layers 12.",
+        ),
+        (
+            ["grow", "a", "b", "--layers", "4", "--context", "0"],
+            "expected --context to be a whole number above 0; got '0'. Try --context 12.",
+        ),
+        (
+            ["inspect", "a", "b"],
+            "expected growlm inspect [--quiet] [--json] CKPT; got 'b' too much. "
+            "Try leaving it out.",
+        ),
+        (
+            ["train", "x.toml"],
+            "expected growlm train [--set KEY=VALUE] [--out FOLDER] --stage NAME [--quiet] "
+            "[--json] RECIPE; got no --stage. Try growlm train --help.",
+        ),
+        (["schema", "x"], "expected growlm schema; got 'x' too much. Try leaving it out."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_misspelt_command_line_is_one_line_and_exit_code_2(growlm, words, line):
+    done = growlm(*words)
+    assert done.returncode == 2
+    assert done.stderr == f"growlm: {line}\n"
+    assert done.stdout == ""
+
+
+def test_the_demo_says_where_it_can_be_run(refusal, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert refusal("demo") == (
+        f"expected recipes/demo.toml in this folder; got {tmp_path}. "
+        "Try growlm demo in a clone of growlm."
+    )
+
+
+def test_a_name_that_is_not_utf_8_is_refused(refusal, tmp_path, monkeypatch):
+    line = "expected names in UTF-8; got 'caf\\udce9.toml'. Try renaming it."
+    assert refusal("run", "caf\udce9.toml", code=2) == line
+    place = tmp_path / "caf\udce9"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert "expected names in UTF-8; got '" in refusal("schema", code=2)
+
+
+class Full(io.StringIO):
+    """An output on a full disk."""
+
+    def flush(self):
+        raise OSError(28, "No space left on device")
+
+
+def test_an_output_that_cannot_be_written_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(["schema"]) == 1
+    assert capsys.readouterr().err == (
+        "growlm: expected a disk with room left; got 'No space left on device' at standard output. "
+        "Try freeing space or another --out.\n"
+    )
+
+
+def test_ctrl_c_where_nothing_is_caught_is_one_line(refusal, monkeypatch):
+    def interrupt(_path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("growlm.cli.inspect.inspect", interrupt)
+    assert refusal("inspect", "x", code=130) == (
+        "expected the run to end; got signal 2; what was whole before is kept. "
+        "Try the same command again."
+    )
+
+
+def test_a_reader_that_closes_its_pipe_ends_a_command_without_a_word():
+    with subprocess.Popen(
+        [sys.executable, "-m", "growlm", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_at_once_what_has_nothing_to_save(number):
+    def work():
+        with caught():
+            signal.raise_signal(number)
+            time.sleep(1)
+
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match="what was whole before is kept") as told:
+        work()
+    assert told.value.exit_code == 128 + number
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_waits_for_what_has_something_to_save_and_a_second_one_does_not():
+    with caught() as stop:
+        with stop.deferring():
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.signal_number == signal.SIGTERM
+            with pytest.raises(Stopped):
+                signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGINT)

@@ -1,0 +1,157 @@
+"""Resuming: whatever kills a run, and whenever, it ends with the bits it would have had."""
+
+import itertools
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from growlm.pipeline.folder import opened
+
+KILLS = {
+    "prepare:tokenizer": [7],
+    "prepare:tales": [23, 61],
+    "prepare:notes": [48],
+    "train:base": [9, 52],
+    "evaluate:base": [8],
+    "grow:grown": [21],
+    "train:grown": [30, 57],
+    "average:grown": [17],
+    "evaluate:grown": [3],
+    "train:scratch": [44],
+    "evaluate:scratch": [10],
+    "log": [14],
+}
+"""For each step, after how many changes of the disk a run is killed in it."""
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, write_tiny, forked, outcome):
+    """Return the outcome of a run that nothing disturbed."""
+    recipe = write_tiny(tmp_path_factory.mktemp("reference"))
+    done = forked("run", recipe, "--out", recipe.parent / "run")
+    assert done.returncode == 0, done.stderr
+    return outcome(recipe.parent / "run")
+
+
+def litter(run: Path) -> list[Path]:
+    return [path for path in run.rglob("*.tmp") if "superseded" not in path.parts]
+
+
+def of_base(found: dict[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in found.items() if "base/training/final" in name}
+
+
+def test_a_run_killed_in_every_step_ends_with_the_same_bits(recipe, forked, reference, outcome):
+    run = recipe.parent / "run"
+    for step, moments in KILLS.items():
+        for moment in moments:
+            done = forked("run", recipe, "--out", run, kill_at=[step, moment])
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            assert done.stderr.splitlines()[-1] == f"{step} …"
+    assert forked("run", recipe, "--out", run).returncode == 0
+    assert outcome(run) == reference
+    assert litter(run) == []
+
+
+def test_a_run_killed_after_any_time_ends_with_the_same_bits(recipe, forked, reference, outcome):
+    run, stream = recipe.parent / "run", np.random.default_rng(12)
+    kills, code = -1, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        kills += 1
+        # Longer and longer, so that the slowest machine gets somewhere.
+        seconds = 0.2 * 1.2**kills * stream.uniform(0.5, 1.0)
+        code = forked("run", recipe, "--out", run, after_seconds=seconds).returncode
+    assert code == 0
+    assert kills >= 5
+    assert outcome(run) == reference
+    assert litter(run) == []
+
+
+def test_another_seed_ends_with_other_bits(recipe, forked, reference, outcome):
+    words = ("--out", recipe.parent / "run", "--stage", "base")
+    assert forked("train", recipe, *words, "--set", "seed=2").returncode == 0
+    found = of_base(outcome(recipe.parent / "run"))
+    assert set(found) == set(of_base(reference))
+    weights = "stages/base/training/final/model.safetensors"
+    assert found[weights] != reference[weights]
+
+
+def test_a_run_killed_while_its_folder_is_opened_can_be_opened_again(recipe, forked):
+    for chances in range(1, 17):
+        run = recipe.parent / f"run-{chances}"
+        assert forked("prepare", recipe, "--out", run, kill_at=[None, chances]).returncode == -9
+        with opened(run, name="tiny", recipe=recipe, overrides=()) as folder:
+            assert (folder.path / "recipe.toml").read_bytes() == recipe.read_bytes()
+        assert litter(run) == []
+
+
+def test_an_edit_taken_back_while_it_was_being_carried_out_leaves_no_trace(
+    recipe, forked, reference, outcome
+):
+    run, stream = recipe.parent / "run", np.random.default_rng(13)
+    edits = itertools.cycle([("--set", "tokenizer.vocab_size=310"), ()])
+    assert forked("prepare", recipe, "--out", run).returncode == 0
+    for chances in stream.integers(20, 80, size=10).tolist():
+        done = forked("prepare", recipe, "--out", run, *next(edits), kill_at=[None, chances])
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert forked("train", recipe, "--out", run, "--stage", "base").returncode == 0
+    assert outcome(run).items() <= reference.items()
+    assert litter(run) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [(signal.SIGTERM, 3), (signal.SIGINT, 5), (signal.SIGTERM, 8)],
+    ids=["SIGTERM", "Ctrl-C", "at the last step"],
+)
+def test_a_signal_in_training_saves_first_and_the_next_run_goes_on_from_there(
+    recipe, forked, reference, outcome, *, number, step
+):
+    run = recipe.parent / "run"
+    done = forked("run", recipe, "--out", run, signal_at=[number, step])
+    assert done.returncode == 128 + number
+    assert done.stderr.splitlines()[-1] == (
+        f"growlm: expected the run to end; got signal {int(number)}; stage 'base' was saved at "
+        f"step {step} of 8. Try the same command again: it goes on from there."
+    )
+    saved = run / "stages/base/training" / ("final" if step == 8 else f"step-{step:08}")
+    assert forked("inspect", saved).returncode == 0
+    assert not (run / "stages/base/evaluation.json").exists()
+    assert forked("train", recipe, "--out", run, "--stage", "base").returncode == 0
+    assert of_base(outcome(run)) == of_base(reference)
+
+
+@pytest.mark.parametrize("name", ["random.safetensors", "checkpoint.json"])
+def test_a_damaged_checkpoint_is_not_gone_on_from_and_the_one_before_it_is(
+    recipe, forked, reference, outcome, *, name
+):
+    run = recipe.parent / "run"
+    words = ("train", recipe, "--out", run, "--stage", "base")
+    assert forked(*words, signal_at=[signal.SIGTERM, 5]).returncode == 143
+    path = run / "stages/base/training/step-00000005"
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+
+    refused = forked(*words)
+    assert refused.returncode == 1
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith(f"growlm: expected {path / name} to ")
+    assert last.endswith(f"Try removing {path}: the stage then goes on from before it.")
+    assert "Traceback" not in refused.stderr
+
+    path.rename(recipe.parent / "removed")
+    assert forked(*words).returncode == 0
+    assert of_base(outcome(run)) == of_base(reference)
+
+
+def test_as_many_checkpoints_to_resume_from_are_kept_as_the_recipe_says(recipe, forked):
+    for keep, step, kept in ((4, 3, {1, 2, 3}), (2, 5, {4, 5})):
+        run = recipe.parent / f"keep-{keep}"
+        sets = ("--set", f"stage.base.keep={keep}", "--set", "stage.base.checkpoint_every=128")
+        words = ("train", recipe, "--out", run, "--stage", "base", *sets)
+        forked(*words, signal_at=[signal.SIGTERM, step])
+        found = {path.name for path in (run / "stages/base/training").glob("step-*")}
+        assert found == {f"step-{each:08}" for each in kept}

@@ -1,0 +1,177 @@
+"""A process that forks: growlm is loaded once, and each child runs one command, to die in it.
+
+Each line of standard input is an order; its answer is the child's exit code, negative for a signal.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import _dynamo
+
+from growlm import checkpoint
+from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
+from growlm.cli.main import main
+from growlm.pipeline import engine
+from growlm.report import page
+from growlm.runlog import AnyRecord, Step, Writer
+
+LOADED = (_dynamo, average, check, evaluate, grow, inspect, log, prepare, run, train)
+"""What children would take seconds to load; the optimizer wakes dynamo."""
+
+MOMENTS = ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
+"""Calls of the system that change the disk; a kill may come before or after each."""
+
+
+class Countdown:
+    """Kills this very process at the n-th chance, from its start or from a step on."""
+
+    def __init__(self, step: str | None, chances: int) -> None:
+        self.step = step
+        self.armed = step is None
+        self.left = chances
+
+    def __call__(self) -> bool:
+        """Take a chance, and return whether it was the last."""
+        self.left -= self.armed
+        return self.armed and self.left == 0
+
+    def after(self, event: Callable[..., Any]) -> Callable[..., Any]:
+        """Return an event that is watched for the step."""
+
+        def watched(*, step: str) -> Any:
+            self.armed = self.armed or step == self.step
+            return event(step=step)
+
+        return watched
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a call of the system with a chance before it and one after."""
+
+        def risky(*arguments: Any, **options: Any) -> Any:
+            self.risk()
+            result = call(*arguments, **options)
+            self.risk()
+            return result
+
+        return risky
+
+    def risk(self) -> None:
+        """Die, if it is time."""
+        if self():
+            die()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_at(step: str | None, chances: int) -> None:
+    """Die at the n-th moment at which the disk changes, some of them halfway through.
+
+    Moments count from when a step begins or is skipped; from the command's start when None.
+    """
+    countdown = Countdown(step, chances)
+    engine.Begun, engine.Skipped = map(countdown.after, (engine.Begun, engine.Skipped))
+    for name in MOMENTS:
+        setattr(os, name, countdown.around(getattr(os, name)))
+    save, write = checkpoint.save_file, Writer.write
+
+    def save_half(tensors: Any, path: Path) -> None:
+        save(tensors, path)
+        if countdown():
+            os.truncate(path, path.stat().st_size // 2)
+            die()
+
+    def write_half(self: Writer, record: AnyRecord) -> None:
+        if countdown():
+            line = record.model_dump_json().encode()
+            self._file.write(line[: len(line) // 2])
+            die()
+        write(self, record)
+
+    checkpoint.save_file = save_half
+    Writer.write = write_half
+
+
+def signal_at(number: int, step: int) -> None:
+    """Receive a signal right after a training step has been logged."""
+    write = Writer.write
+
+    def write_and_receive(self: Writer, record: AnyRecord) -> None:
+        write(self, record)
+        if isinstance(record, Step) and record.step == step:
+            os.kill(os.getpid(), number)
+
+    Writer.write = write_and_receive
+
+
+def limit_files(size: int) -> None:
+    """Let no file grow beyond a size, as a quota does."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def become(user: int) -> None:
+    """Give root's rights away."""
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+
+
+MISHAPS: dict[str, Callable[..., None]] = {
+    "kill_at": kill_at,
+    "signal_at": signal_at,
+    "limit_files": limit_files,
+    "become": become,
+}
+
+
+def make_ready() -> None:
+    """Make runs alike, and leave out of their logs what takes long and says nothing here."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+    page.png = lambda *_, **__: b"png"
+    page.html = lambda *_, **__: "<html></html>"
+
+
+def run_child(order: dict[str, Any]) -> None:
+    """Carry out one order and end this process."""
+    for descriptor, path in ((1, order["out"]), (2, order["err"])):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    try:
+        for name, arguments in order["mishaps"].items():
+            MISHAPS[name](*arguments)
+        code = main(order["words"])
+    except BaseException:  # noqa: BLE001 - the parent reads it
+        traceback.print_exc()
+        code = 99
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def serve() -> None:
+    make_ready()
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            run_child(order)
+        if order["after_seconds"] is not None:
+            time.sleep(order["after_seconds"])
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        sys.stdout.write(json.dumps(os.waitstatus_to_exitcode(status)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()
