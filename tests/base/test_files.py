@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from growlm.base.files import (
     exclusive,
     read_json,
     remove,
+    remove_temporary,
     sha256_bytes,
     sha256_file,
     storage,
@@ -94,6 +96,7 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path, content: bytes) -> None
         ),
         (errno.EROFS, "expected a disk that can be written; got 'Read-only file system'"),
         (errno.ENOENT, "expected a file that is there; got .*Try the right path"),
+        (errno.ENAMETOOLONG, "expected a name that the disk can hold; got 'File name too long'"),
         (errno.EIO, "expected a disk that works; got 'Input/output error' at f. Try again"),
     ],
 )
@@ -176,6 +179,34 @@ def test_a_file_or_a_whole_folder_is_removed(tmp_path: Path) -> None:
     remove(tmp_path / "folder")
     remove(tmp_path / "file")
     assert names(tmp_path) == []
+
+
+def test_a_folder_is_gone_before_the_first_of_its_files_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes(tmp_path / "folder" / "file", b"1")
+    write_bytes(tmp_path / ".folder.tmp" / "earlier", b"1")
+
+    def killed(path: Path, **_: object) -> None:
+        if not (tmp_path / "folder").exists():
+            raise KeyboardInterrupt
+        shutil_rmtree(path)
+
+    shutil_rmtree = shutil.rmtree
+    monkeypatch.setattr("growlm.base.files.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        remove(tmp_path / "folder")
+    assert names(tmp_path) == [".folder.tmp"]
+    assert names(tmp_path / ".folder.tmp") == ["file"]
+
+
+def test_what_kills_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".a.json.77.tmp", ".b.tmp/inner", "kept.tmp", ".lock", "c/.d.tmp"):
+        write_bytes(tmp_path / name, b"1")
+    remove_temporary(tmp_path)
+    remove_temporary(tmp_path / "none")
+    assert names(tmp_path) == [".lock", "c", "kept.tmp"]
+    assert names(tmp_path / "c") == [".d.tmp"]
 
 
 def test_removing_what_is_not_there_is_one_line(tmp_path: Path) -> None:

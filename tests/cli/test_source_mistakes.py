@@ -1,9 +1,11 @@
 """Sources and shards that cannot be used: refused by name, and nothing half-written."""
 
+import json
 import os
 import shutil
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from growlm.corpus.manifest import Manifest, describe
 
@@ -146,6 +148,27 @@ def test_a_brought_tokenizer_that_is_none_is_refused(refusal, recipe, edit):
     assert "expected tokenizer.file to be a tokenizer.json of Hugging Face tokenizers" in line
     (recipe.parent / "tokenizer.json").write_text("<html>")
     assert "tokenizer.json to be JSON; got " in refusal("check", recipe)
+
+
+def test_a_brought_tokenizer_of_another_kind_has_as_many_ids_as_pieces(growlm, recipe, edit):
+    pieces = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "ing"]
+    tokenizer = Tokenizer(models.Unigram([(piece, -1.0) for piece in pieces]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    tokenizer.save(str(recipe.parent / "pieces.json"))
+    edit(recipe, "vocab_size = 300", 'file = "pieces.json"')
+    words = (recipe, "--out", recipe.parent / "run")
+    assert json.loads(growlm("check", *words, "--json").stdout)["vocab_size"] == len(pieces) == 258
+    done = growlm("prepare", *words)
+    assert "prepare:tokenizer: 258 tokens (" in done.stderr
+
+
+def test_too_few_passages_end_a_run_that_keeps_what_it_trained(refusal, recipe, setting):
+    run = recipe.parent / "run"
+    line = refusal("run", recipe, "--out", run, "--quiet", *setting("validation.share=0.02"))
+    assert "expected at least 10 passages for the last-word task; got " in line
+    assert (run / "stages/base/training/final/checkpoint.json").is_file()
+    assert not (run / "stages/base/evaluation.json").exists()
 
 
 def test_texts_are_not_looked_for_in_the_folder_the_command_runs_in(

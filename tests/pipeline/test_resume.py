@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from growlm.pipeline.events import Progress
 from growlm.pipeline.folder import opened
 
 KILLS = {
@@ -121,6 +122,19 @@ def test_a_signal_in_training_saves_first_and_the_next_run_goes_on_from_there(
     assert not (run / "stages/base/evaluation.json").exists()
     assert forked("train", recipe, "--out", run, "--stage", "base").returncode == 0
     assert of_base(outcome(run)) == of_base(reference)
+
+
+def test_a_signal_right_after_the_last_step_is_not_forgotten(growlm, recipe, monkeypatch):
+    def show(events, _options):
+        for event in events:
+            if isinstance(event, Progress) and event.done == event.total:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("growlm.cli.run.show", show)
+    done = growlm("run", recipe, "--out", recipe.parent / "run")
+    assert done.returncode == 143
+    assert "stage 'base' was saved at step 8 of 8" in done.stderr
+    assert not (recipe.parent / "run/stages/base/evaluation.json").exists()
 
 
 @pytest.mark.parametrize("name", ["random.safetensors", "checkpoint.json"])
