@@ -226,10 +226,10 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"format": 2}', r"checkpoint format 1; got format 2\. Try the growlm that wrote it"),
-        ("{}", "checkpoint format 1; got no format"),
-        ("[1]", "checkpoint format 1; got no format"),
-        ('{"format": 1}', r"checkpoint\.json to be whole; got 'config': Field required"),
+        ('{"format": 1}', r"checkpoint format 2; got format 1\. Try the growlm that wrote it"),
+        ("{}", "checkpoint format 2; got no format"),
+        ("[1]", "checkpoint format 2; got no format"),
+        ('{"format": 2}', r"checkpoint\.json to be whole; got 'config': Field required"),
         ("{", r"checkpoint\.json to be JSON"),
     ],
 )

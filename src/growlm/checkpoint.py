@@ -27,7 +27,7 @@ from growlm.base.files import (
 )
 from growlm.model.config import GPTConfig
 
-FORMAT = 1
+FORMAT = 2
 META = "checkpoint.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"

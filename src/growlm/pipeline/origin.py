@@ -12,7 +12,6 @@ from growlm.pipeline.stageplan import Origin, StagePlan
 from growlm.recipe.sections import Control, Grow, Model, Stage, is_checkpoint_path
 
 NORM_EPS = 1e-5
-ROTARY_BASE = 10_000.0
 
 
 def origin_of(
@@ -55,11 +54,16 @@ def config_of(model: Model, *, context: int, vocab_size: int) -> GPTConfig:
         positions=model.positions,
         norm=model.norm,
         activation=model.activation,
-        linear_bias=model.linear_bias,
+        parallel=model.parallel,
+        qk_norm=model.qk_norm,
+        qkv_bias=model.linear_bias,
+        output_bias=model.linear_bias,
+        mlp_bias=model.linear_bias,
         norm_bias=model.norm_bias,
         tied=model.tied,
         norm_eps=NORM_EPS,
-        rotary_base=ROTARY_BASE,
+        rotary_base=model.rotary_base,
+        rotary_share=model.rotary_share,
         dropout=model.dropout,
         attention_dropout=model.attention_dropout,
     )

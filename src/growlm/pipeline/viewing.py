@@ -7,7 +7,7 @@ from growlm import checkpoint
 from growlm.base.files import read_json, sha256_file
 from growlm.checkpoint import Meta
 from growlm.growth.certificate import Certificate
-from growlm.model.config import padded
+from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
 from growlm.optim.schedule import Cosine
 from growlm.pipeline.data import Sources, packed_sources, stage_data
@@ -147,14 +147,25 @@ def _shape(stage: StagePlan) -> dict[str, str | int | float | bool]:
         "vocab_size": config.vocab_size,
         "padded_vocab_size": config.padded_vocab_size,
         "positions": config.positions,
+        **_rotary(config),
         "norm": config.norm,
         "activation": config.activation,
-        "linear_bias": config.linear_bias,
+        "parallel": config.parallel,
+        "qk_norm": config.qk_norm,
+        "qkv_bias": config.qkv_bias,
+        "output_bias": config.output_bias,
+        "mlp_bias": config.mlp_bias,
         "norm_bias": config.norm_bias,
         "tied": config.tied,
         "dropout": config.dropout,
         "attention_dropout": config.attention_dropout,
     }
+
+
+def _rotary(config: GPTConfig) -> dict[str, float]:
+    if config.positions != "rotary":
+        return {}
+    return {"rotary_base": config.rotary_base, "rotary_share": config.rotary_share}
 
 
 def _hyperparameters(stage: StagePlan) -> dict[str, str]:

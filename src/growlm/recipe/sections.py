@@ -222,14 +222,26 @@ class Model(Section, frozen=True):
     positions: Literal["alibi", "learned", "rotary", "none"] = "alibi"
     """How a token knows its place."""
 
+    rotary_base: PositiveFloat = 10_000.0
+    """Rotary positions: the slowest pair turns about once in 2 pi times this many tokens."""
+
+    rotary_share: Share = 1.0
+    """Rotary positions: the share of each head's width that is turned."""
+
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     """The normalisation before each sub-layer."""
 
-    activation: Literal["gelu", "swiglu"] = "gelu"
-    """The MLP's non-linearity."""
+    qk_norm: bool = False
+    """An RMSNorm over each head's queries and keys, with gains that all heads share."""
+
+    parallel: bool = False
+    """Attention and MLP both read a layer's input, rather than one after the other."""
+
+    activation: Literal["gelu", "gelu-tanh", "swiglu"] = "gelu"
+    """The MLP's non-linearity: the exact GELU, its approximation by tanh, or gated SiLU."""
 
     linear_bias: bool = False
-    """Biases in the linear layers."""
+    """Biases in the linear layers, of attention and MLP alike."""
 
     norm_bias: bool = False
     """Offsets in the norms."""
