@@ -258,7 +258,7 @@ def test_a_config_of_another_version_is_refused(saved: Path) -> None:
 
 def test_weights_that_are_no_safetensors_are_refused(saved: Path) -> None:
     (saved / "model.safetensors").write_bytes(b"\x00" * 64)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors to be a safetensors file"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors to be a whole safetensors file"):
         checkpoint.load_weights(saved)
 
 
@@ -274,7 +274,7 @@ def test_an_existing_folder_is_refused_and_kept(saved: Path, model: GPT) -> None
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
 
 
-@pytest.mark.parametrize("function", ["save_file", "sha256_file", "write_json"])
+@pytest.mark.parametrize("function", ["save_tensors", "sha256_file", "write_json"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("mine")], ids=["stop", "bug"])
 def test_a_failure_anywhere_in_the_middle_leaves_nothing(
     *,

@@ -1,18 +1,11 @@
 """Checkpoints: a folder of config, weights, optimizer and lineage that is whole or absent."""
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import (
-    load_file,  # pyright: ignore[reportUnknownVariableType]
-    save_file,  # pyright: ignore[reportUnknownVariableType]
-)
 from torch import Tensor
 
 from growlm.base.errors import CheckpointError
@@ -21,11 +14,11 @@ from growlm.base.files import (
     read_json,
     sha256_file,
     storage,
-    storage_error,
     whole_folder,
     write_json,
 )
 from growlm.model.config import GPTConfig
+from growlm.tensorfile import load_tensors, save_tensors
 
 FORMAT = 2
 META = "checkpoint.json"
@@ -133,11 +126,11 @@ def save(path: Path, contents: Contents) -> Meta:
         StorageError: Something is at ``path`` already, or the disk refused.
     """
     with whole_folder(path) as folder:
-        _save_tensors(folder / WEIGHTS, contents.weights)
+        save_tensors(folder / WEIGHTS, contents.weights)
         if contents.optimizer:
-            _save_tensors(folder / OPTIMIZER, contents.optimizer)
+            save_tensors(folder / OPTIMIZER, contents.optimizer)
         if contents.random:
-            _save_tensors(folder / RANDOM, contents.random)
+            save_tensors(folder / RANDOM, contents.random)
         (folder / TOKENIZER).write_text(contents.tokenizer, encoding="utf-8")
         meta = Meta(
             format=FORMAT,
@@ -153,18 +146,6 @@ def save(path: Path, contents: Contents) -> Meta:
         )
         write_json(folder / META, {**meta.model_dump(mode="json"), DIGEST: identity(meta)})
     return meta
-
-
-def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        save_file(plain, path)
-    except SafetensorError as error:
-        # The library words the system's refusal its own way, and keeps only its number.
-        number = re.search(r"os error (\d+)", str(error))
-        code = int(number[1]) if number else 0
-        said = os.strerror(code) if code else str(error)
-        raise storage_error(OSError(code, said), path) from error
 
 
 def read_meta(path: Path) -> Meta:
@@ -233,33 +214,23 @@ def verify(path: Path, meta: Meta) -> None:
 
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's weights."""
-    return _load_tensors(path / WEIGHTS)
+    return load_tensors(path / WEIGHTS)
 
 
 def load_optimizer(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's optimizer state; empty when it was saved without."""
-    return _load_tensors(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
+    return load_tensors(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
 
 
 def load_random(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's random states; empty when it was saved without."""
-    return _load_tensors(path / RANDOM) if (path / RANDOM).is_file() else {}
+    return load_tensors(path / RANDOM) if (path / RANDOM).is_file() else {}
 
 
 def load_tokenizer(path: Path) -> str:
     """Read the tokenizer's JSON."""
     with storage(path):
         return (path / TOKENIZER).read_text(encoding="utf-8")
-
-
-def _load_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with storage(path):
-            return load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} to be a safetensors file", got=str(error), fix="another checkpoint"
-        ) from error
 
 
 def identity(meta: Meta) -> str:
