@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from safetensors.torch import load, load_file, save_file
 
 from growlm.base.errors import CheckpointError, StorageError
@@ -25,6 +25,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @given(shapes=SHAPES)
+@settings(deadline=None, max_examples=50)
 def test_what_is_streamed_is_what_the_library_reads(
     tmp_path_factory: pytest.TempPathFactory, shapes: dict[str, tuple[int, ...]]
 ) -> None:
