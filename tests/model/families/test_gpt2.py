@@ -67,7 +67,7 @@ def test_what_the_published_config_leaves_out_is_what_gpt2_has() -> None:
         ({"parallel": True}, "parallel=true where it has false"),
         ({"mlp_bias": False}, "mlp_bias=false where it has true"),
         ({"norm_bias": False}, "norm_bias=false where it has true"),
-        ({"activation": "swiglu"}, '"swiglu" where it has activation_function to be one of gelu'),
+        ({"activation": "swiglu"}, 'activation="swiglu" where it has "gelu-tanh"'),
     ],
 )
 def test_a_model_that_it_cannot_hold_is_refused_with_the_reason(

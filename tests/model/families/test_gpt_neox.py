@@ -58,7 +58,7 @@ def test_a_share_that_turns_no_pairs_is_refused(
         ({"output_bias": False}, "qkv_bias=true where it has false"),
         ({"kv_heads": 1}, "kv_heads=1 where it has 2"),
         ({"qk_norm": True}, "qk_norm=true where it has false"),
-        ({"activation": "swiglu"}, '"swiglu" where it has hidden_act to be one of gelu'),
+        ({"activation": "swiglu"}, 'activation="swiglu" where it has "gelu"'),
     ],
 )
 def test_a_model_that_it_cannot_hold_is_refused_with_the_reason(

@@ -112,6 +112,7 @@ def test_each_of_them_has_its_own_biases(their_values: Callable[..., dict[str, A
     ("family", "changes", "reason"),
     [
         (LLAMA, {"norm": "layernorm"}, 'norm="layernorm" where it has "rmsnorm"'),
+        (LLAMA, {"activation": "gelu"}, 'activation="gelu" where it has "swiglu"'),
         (LLAMA, {"qkv_bias": True}, "qkv_bias=true where it has false"),
         (LLAMA, {"qk_norm": True}, "qk_norm=true where it has false"),
         (LLAMA, {"rotary_share": 0.5, "head_width": 8}, "rotary_share=0.5 where it has 1.0"),

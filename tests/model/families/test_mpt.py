@@ -85,6 +85,8 @@ def test_a_model_that_it_cannot_hold_is_refused_with_the_reason(
 def test_every_reason_is_named(held_config: Callable[..., GPTConfig]) -> None:
     reasons = misfits(MPT, held_config("mpt", qkv_bias=True, norm="rmsnorm", mlp=48))
     assert [each.split("=")[0] for each in reasons] == ["mlp", "norm", "qkv_bias"]
+    reasons = misfits(MPT, held_config("mpt", heads=3, kv_heads=3, head_width=5, norm="rmsnorm"))
+    assert [each.split(" where ")[0] for each in reasons] == ["16 and 3", 'norm="rmsnorm"']
 
 
 def test_the_context_asked_for_is_the_longest_input(

@@ -197,6 +197,14 @@ def test_a_model_that_no_family_holds_is_refused_with_the_nearest_ones_reasons(
     assert all(misfits(family, config) for family in FAMILIES.values())
 
 
+def test_the_nearest_family_is_one_of_the_same_positions(
+    held_config: Callable[..., GPTConfig],
+) -> None:
+    reference = held_config("mpt", linear_bias=True, norm_bias=True)
+    with pytest.raises(CheckpointError, match=r"norm_bias=true where it has false \(MPT, the near"):
+        family_for(reference, None)
+
+
 def test_a_family_that_cannot_hold_a_model_gives_way_to_one_that_can(
     held_config: Callable[..., GPTConfig],
 ) -> None:

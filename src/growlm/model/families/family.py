@@ -1,7 +1,7 @@
 """What a family is: the words of its config, its fixed choices, and where its tensors lie."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from growlm.base.errors import CheckpointError, RecipeError
@@ -176,7 +176,7 @@ def read_config(family: Family, values: Values) -> GPTConfig:
 
 
 def write_config(family: Family, config: GPTConfig, *, context: int) -> dict[str, Any]:
-    """Return a family's config for a model of our shape; ``misfits`` says whether it fits.
+    """Return a family's config for a model of our shape that it holds, by ``misfits``.
 
     Args:
         family: Whose words.
@@ -202,7 +202,7 @@ def write_config(family: Family, config: GPTConfig, *, context: int) -> dict[str
     for field, key in family.keys.items():
         value = shape[field]
         if key.kind == "word":
-            value = next((each for each, ours in key.words.items() if ours == value), value)
+            value = next(each for each, ours in key.words.items() if ours == value)
         values[key.names[-1]] = value
     return values
 
@@ -212,17 +212,31 @@ def misfits(family: Family, config: GPTConfig) -> tuple[str, ...]:
 
     A family holds a model if its config, read again, describes the same function.
     """
+    sayable = replace(config, **_sayable(family, config))
     try:
-        back = read_config(family, write_config(family, config, context=config.context))
+        back = read_config(family, write_config(family, sayable, context=config.context))
     except CheckpointError as error:
-        return (f"{error.got} where it has {error.expected}",)
-    ours = config.as_dict()
-    theirs = {**back.as_dict(), **family.narrow}
+        reason = f"{error.got} where it has {error.expected}"
+        return (reason, *_differences(config, family.fixed))
+    return _differences(config, {**back.as_dict(), **family.narrow})
+
+
+def _sayable(family: Family, config: GPTConfig) -> dict[str, str]:
+    """Return for each choice that a family has no word for one that it has."""
+    shape = config.as_dict()
+    return {
+        field: next(iter(key.words.values()))
+        for field, key in family.keys.items()
+        if key.kind == "word" and shape[field] not in key.words.values()
+    }
+
+
+def _differences(config: GPTConfig, theirs: Mapping[str, Any]) -> tuple[str, ...]:
     left_out = NOT_COMPARED if config.positions == "rotary" else NOT_COMPARED | OF_ROTARY
     return tuple(
-        f"{field.name}={shown(ours[field.name])} where it has {shown(theirs[field.name])}"
-        for field in fields(GPTConfig)
-        if field.name not in left_out and ours[field.name] != theirs[field.name]
+        f"{field}={shown(value)} where it has {shown(theirs[field])}"
+        for field, value in config.as_dict().items()
+        if field in theirs.keys() - left_out and value != theirs[field]
     )
 
 

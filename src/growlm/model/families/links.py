@@ -72,6 +72,20 @@ def _link(
     )
 
 
+def check_shape(link: Link, shape: tuple[int, ...]) -> None:
+    """Refuse a tensor that has not the shape that the config gives it.
+
+    Raises:
+        CheckpointError: It has another.
+    """
+    if shape != link.shape:
+        raise CheckpointError(
+            f"'{link.theirs}' of shape {list(link.shape)}, as the config has it",
+            got=f"{list(shape)}",
+            fix="the config.json that belongs to the weights",
+        )
+
+
 def split(link: Link, theirs: Tensor) -> dict[str, Tensor]:
     """Return our tensors that lie in one of theirs; they share no storage with it.
 
@@ -80,12 +94,7 @@ def split(link: Link, theirs: Tensor) -> dict[str, Tensor]:
     Raises:
         CheckpointError: It has another shape.
     """
-    if tuple(theirs.shape) != link.shape:
-        raise CheckpointError(
-            f"'{link.theirs}' of shape {list(link.shape)}, as the config has it",
-            got=f"{list(theirs.shape)}",
-            fix="the config.json that belongs to the weights",
-        )
+    check_shape(link, tuple(theirs.shape))
     rows = theirs.T if link.transposed else theirs
     parts: Sequence[Tensor] = [rows]
     if len(link.ours) > 1:

@@ -74,7 +74,7 @@ def family_for(config: GPTConfig, name: str | None) -> Family:
             fix=nearest(name, FAMILIES),
         )
     candidates = FAMILIES.values() if name is None else (FAMILIES[name],)
-    closest = min(candidates, key=lambda family: len(misfits(family, config)))
+    closest = min(candidates, key=lambda family: _distance(family, config))
     reasons = misfits(closest, config)
     if not reasons:
         return closest
@@ -85,3 +85,8 @@ def family_for(config: GPTConfig, name: str | None) -> Family:
         got=f"{', '.join(reasons)} ({closest.name}{', the nearest' * (name is None)})",
         fix=f"--family {found[0].model_type}" if found else "another shape of model",
     )
+
+
+def _distance(family: Family, config: GPTConfig) -> tuple[bool, int]:
+    """Return how far a family is from holding a model; first of all, by other positions."""
+    return family.fixed["positions"] != config.positions, len(misfits(family, config))
