@@ -83,6 +83,22 @@ def some_contents(model: GPT, **changes: Any) -> Contents:
     return Contents(**{**values, **changes})
 
 
+def test_files_beside_the_tokenizer_come_back_and_are_watched_over(
+    tmp_path: Path, model: GPT
+) -> None:
+    files = {"tokenizer_config.json": b'{"eos_token":  "<>"}', "merges.txt": b"a b\r\n\xff"}
+    path = tmp_path / "final"
+    meta = checkpoint.save(path, some_contents(model, tokenizer_files=files))
+    assert checkpoint.load_tokenizer_files(path, meta) == files
+    (path / "merges.txt").write_bytes(b"a b")
+    with pytest.raises(CheckpointError, match=r"merges\.txt to have SHA-256"):
+        checkpoint.verify(path, meta)
+
+
+def test_a_checkpoint_without_files_beside_its_tokenizer_has_none(saved: Path) -> None:
+    assert checkpoint.load_tokenizer_files(saved, checkpoint.read_meta(saved)) == {}
+
+
 def ancestor(stage: str, origin: str, weights_sha256: str) -> Ancestor:
     return Ancestor(
         stage=stage,

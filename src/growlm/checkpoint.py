@@ -18,7 +18,7 @@ from growlm.base.files import (
     write_json,
 )
 from growlm.model.config import GPTConfig
-from growlm.tensorfile import load_tensors, save_tensors
+from growlm.tensorfile import load_tensor, load_tensors, save_tensors
 
 FORMAT = 2
 META = "checkpoint.json"
@@ -113,6 +113,8 @@ class Contents(BaseModel, frozen=True, arbitrary_types_allowed=True):
     end_of_text: str
     tokenizer: str
     """The tokenizer's JSON."""
+    tokenizer_files: Mapping[str, bytes] = {}
+    """Files that came beside the tokenizer's JSON, by name, kept as they were."""
     certificate: Mapping[str, Any] | None
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
@@ -132,6 +134,8 @@ def save(path: Path, contents: Contents) -> Meta:
         if contents.random:
             save_tensors(folder / RANDOM, contents.random)
         (folder / TOKENIZER).write_text(contents.tokenizer, encoding="utf-8")
+        for name, content in contents.tokenizer_files.items():
+            (folder / name).write_bytes(content)
         meta = Meta(
             format=FORMAT,
             config=contents.config.as_dict(),
@@ -217,6 +221,11 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return load_tensors(path / WEIGHTS)
 
 
+def load_weight(path: Path, name: str) -> Tensor:
+    """Read one of a checkpoint's weights."""
+    return load_tensor(path / WEIGHTS, name)
+
+
 def load_optimizer(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's optimizer state; empty when it was saved without."""
     return load_tensors(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
@@ -231,6 +240,13 @@ def load_tokenizer(path: Path) -> str:
     """Read the tokenizer's JSON."""
     with storage(path):
         return (path / TOKENIZER).read_text(encoding="utf-8")
+
+
+def load_tokenizer_files(path: Path, meta: Meta) -> dict[str, bytes]:
+    """Read the files that came beside the tokenizer's JSON, by name."""
+    own = {WEIGHTS, OPTIMIZER, RANDOM, TOKENIZER}
+    with storage(path):
+        return {name: (path / name).read_bytes() for name in meta.files if name not in own}
 
 
 def identity(meta: Meta) -> str:

@@ -87,6 +87,7 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
             training={},
             end_of_text=pair.meta.end_of_text,
             tokenizer=checkpoint.load_tokenizer(growth.parent),
+            tokenizer_files=checkpoint.load_tokenizer_files(growth.parent, pair.meta),
             certificate=certificate.model_dump(mode="json"),
             weights=dict(pair.child.named_parameters()),
             optimizer=grow_moments(optimizer, pair.depth, mode=growth.optimizer_state),

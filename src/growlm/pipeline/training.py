@@ -13,7 +13,7 @@ from torch import Tensor
 
 from growlm import checkpoint
 from growlm.base.errors import Stopped
-from growlm.base.files import remove, storage
+from growlm.base.files import remove, sha256_bytes, storage
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents
 from growlm.model.gpt import GPT
@@ -265,6 +265,7 @@ def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -
         training=schedule_facts(stage, state.step),
         end_of_text=job.plan.experiment.tokenizer.end_of_text,
         tokenizer=job.tokenizer,
+        tokenizer_files=_tokenizer_files(job),
         certificate=_certificate(job),
         weights=state.weights(),
         optimizer=state.optimizer_tensors(),
@@ -296,6 +297,17 @@ def _certificate(job: Training) -> dict[str, Any] | None:
         return None
     certificate = checkpoint.read_meta(job.folder.grown(job.stage.name)).certificate
     return dict(certificate) if certificate else None
+
+
+def _tokenizer_files(job: Training) -> dict[str, bytes]:
+    """Return the files that came beside the parent's tokenizer, if it is the child's too."""
+    if job.stage.origin.kind != "grown":
+        return {}
+    grown = job.folder.grown(job.stage.name)
+    meta = checkpoint.read_meta(grown)
+    if meta.files[checkpoint.TOKENIZER] != sha256_bytes(job.tokenizer.encode()):
+        return {}
+    return checkpoint.load_tokenizer_files(grown, meta)
 
 
 def _start(state: TrainState, job: Training, device: torch.device, *, compiled: bool) -> Start:
