@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from growlm.base.errors import RecipeError
-from growlm.checkpoint import read_meta
+from growlm.checkpoint import Meta, load_tokenizer, read_meta
+from growlm.corpus.tokenizer import from_json
 from growlm.growth.depth import depth_plan
 from growlm.model.config import GPTConfig, head_width_of, padded
 from growlm.pipeline.stageplan import Origin, StagePlan
@@ -127,7 +128,7 @@ def _from_checkpoint(grow: Grow, recipe_folder: Path, context: int, vocab_size: 
     path = recipe_folder / grow.from_
     meta = read_meta(path)
     config = meta.gpt_config()
-    if config.vocab_size != vocab_size:
+    if vocab_size != config.vocab_size and vocab_size != _ids(path, meta):
         raise RecipeError(
             f"the parent's tokenizer, of {config.vocab_size} tokens",
             got=f"a tokenizer of {vocab_size}",
@@ -143,6 +144,11 @@ def _from_checkpoint(grow: Grow, recipe_folder: Path, context: int, vocab_size: 
         tokens_before=meta.tokens,
         flops_before=sum(ancestor.flops for ancestor in meta.lineage),
     )
+
+
+def _ids(path: Path, meta: Meta) -> int:
+    """Return the ids of a parent's tokenizer; an imported model may have rows beyond them."""
+    return from_json(load_tokenizer(path), end_of_text=meta.end_of_text).vocab_size
 
 
 def _named(stages: Sequence[StagePlan], name: str) -> StagePlan:
