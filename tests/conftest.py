@@ -32,11 +32,16 @@ TINY: dict[str, Any] = {
     "positions": "alibi",
     "norm": "layernorm",
     "activation": "gelu",
-    "linear_bias": True,
+    "parallel": False,
+    "qk_norm": False,
+    "qkv_bias": True,
+    "output_bias": True,
+    "mlp_bias": True,
     "norm_bias": True,
     "tied": True,
     "norm_eps": 1e-5,
     "rotary_base": 10_000.0,
+    "rotary_share": 1.0,
     "dropout": 0.0,
     "attention_dropout": 0.0,
 }
@@ -135,7 +140,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="needs CUDA"))
 
 
-def make_config(**changes: Any) -> GPTConfig:
+def make_config(*, linear_bias: bool | None = None, **changes: Any) -> GPTConfig:
+    if linear_bias is not None:  # as in recipes, one word for all three
+        changes |= dict.fromkeys(("qkv_bias", "output_bias", "mlp_bias"), linear_bias)
     return GPTConfig(**{**TINY, **changes})
 
 

@@ -83,6 +83,22 @@ def some_contents(model: GPT, **changes: Any) -> Contents:
     return Contents(**{**values, **changes})
 
 
+def test_files_beside_the_tokenizer_come_back_and_are_watched_over(
+    tmp_path: Path, model: GPT
+) -> None:
+    files = {"tokenizer_config.json": b'{"eos_token":  "<>"}', "merges.txt": b"a b\r\n\xff"}
+    path = tmp_path / "final"
+    meta = checkpoint.save(path, some_contents(model, tokenizer_files=files))
+    assert checkpoint.load_tokenizer_files(path, meta) == files
+    (path / "merges.txt").write_bytes(b"a b")
+    with pytest.raises(CheckpointError, match=r"merges\.txt to have SHA-256"):
+        checkpoint.verify(path, meta)
+
+
+def test_a_checkpoint_without_files_beside_its_tokenizer_has_none(saved: Path) -> None:
+    assert checkpoint.load_tokenizer_files(saved, checkpoint.read_meta(saved)) == {}
+
+
 def ancestor(stage: str, origin: str, weights_sha256: str) -> Ancestor:
     return Ancestor(
         stage=stage,
@@ -226,11 +242,14 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"format": 2}', r"checkpoint format 1; got format 2\. Try the growlm that wrote it"),
-        ("{}", "checkpoint format 1; got no format"),
-        ("[1]", "checkpoint format 1; got no format"),
-        ('{"format": 1}', r"checkpoint\.json to be whole; got 'config': Field required"),
-        ("{", r"checkpoint\.json to be JSON"),
+        ('{"format": 1}', r"checkpoint format 2; got format 1\. Try the growlm that wrote it"),
+        ("{}", "checkpoint format 2; got no format"),
+        ("[1]", "checkpoint format 2; got no format"),
+        ('{"format": 2}', r"checkpoint\.json to be whole; got 'config': Field required"),
+        (
+            "{",
+            r"checkpoint\.json to be as it was written; got 'Expecting property .* changed\. Try",
+        ),
     ],
 )
 def test_a_description_of_another_kind_is_refused(saved: Path, content: str, words: str) -> None:
@@ -258,7 +277,7 @@ def test_a_config_of_another_version_is_refused(saved: Path) -> None:
 
 def test_weights_that_are_no_safetensors_are_refused(saved: Path) -> None:
     (saved / "model.safetensors").write_bytes(b"\x00" * 64)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors to be a safetensors file"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors to be a whole safetensors file"):
         checkpoint.load_weights(saved)
 
 
@@ -274,7 +293,7 @@ def test_an_existing_folder_is_refused_and_kept(saved: Path, model: GPT) -> None
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
 
 
-@pytest.mark.parametrize("function", ["save_file", "sha256_file", "write_json"])
+@pytest.mark.parametrize("function", ["save_tensors", "sha256_file", "write_json"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("mine")], ids=["stop", "bug"])
 def test_a_failure_anywhere_in_the_middle_leaves_nothing(
     *,

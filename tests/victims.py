@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import _dynamo
 
-from growlm import checkpoint
+from growlm import tensorfile
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.pipeline import engine
@@ -83,7 +83,7 @@ def kill_at(step: str | None, chances: int) -> None:
     engine.Begun, engine.Skipped = map(countdown.after, (engine.Begun, engine.Skipped))
     for name in MOMENTS:
         setattr(os, name, countdown.around(getattr(os, name)))
-    save, write = checkpoint.save_file, Writer.write
+    save, write = tensorfile.save_file, Writer.write
 
     def save_half(tensors: Any, path: Path) -> None:
         save(tensors, path)
@@ -98,7 +98,7 @@ def kill_at(step: str | None, chances: int) -> None:
             die()
         write(self, record)
 
-    checkpoint.save_file = save_half
+    tensorfile.save_file = save_half
     Writer.write = write_half
 
 

@@ -1,33 +1,26 @@
 """Checkpoints: a folder of config, weights, optimizer and lineage that is whole or absent."""
 
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import (
-    load_file,  # pyright: ignore[reportUnknownVariableType]
-    save_file,  # pyright: ignore[reportUnknownVariableType]
-)
 from torch import Tensor
 
-from growlm.base.errors import CheckpointError
+from growlm.base.errors import CheckpointError, StorageError
 from growlm.base.files import (
     digest_of,
     read_json,
     sha256_file,
     storage,
-    storage_error,
     whole_folder,
     write_json,
 )
 from growlm.model.config import GPTConfig
+from growlm.tensorfile import load_tensor, load_tensors, save_tensors
 
-FORMAT = 1
+FORMAT = 2
 META = "checkpoint.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
@@ -120,6 +113,8 @@ class Contents(BaseModel, frozen=True, arbitrary_types_allowed=True):
     end_of_text: str
     tokenizer: str
     """The tokenizer's JSON."""
+    tokenizer_files: Mapping[str, bytes] = {}
+    """Files that came beside the tokenizer's JSON, by name, kept as they were."""
     certificate: Mapping[str, Any] | None
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
@@ -133,12 +128,14 @@ def save(path: Path, contents: Contents) -> Meta:
         StorageError: Something is at ``path`` already, or the disk refused.
     """
     with whole_folder(path) as folder:
-        _save_tensors(folder / WEIGHTS, contents.weights)
+        save_tensors(folder / WEIGHTS, contents.weights)
         if contents.optimizer:
-            _save_tensors(folder / OPTIMIZER, contents.optimizer)
+            save_tensors(folder / OPTIMIZER, contents.optimizer)
         if contents.random:
-            _save_tensors(folder / RANDOM, contents.random)
+            save_tensors(folder / RANDOM, contents.random)
         (folder / TOKENIZER).write_text(contents.tokenizer, encoding="utf-8")
+        for name, content in contents.tokenizer_files.items():
+            (folder / name).write_bytes(content)
         meta = Meta(
             format=FORMAT,
             config=contents.config.as_dict(),
@@ -155,24 +152,12 @@ def save(path: Path, contents: Contents) -> Meta:
     return meta
 
 
-def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        save_file(plain, path)
-    except SafetensorError as error:
-        # The library words the system's refusal its own way, and keeps only its number.
-        number = re.search(r"os error (\d+)", str(error))
-        code = int(number[1]) if number else 0
-        said = os.strerror(code) if code else str(error)
-        raise storage_error(OSError(code, said), path) from error
-
-
 def read_meta(path: Path) -> Meta:
     """Read what a checkpoint says of itself, without its tensors.
 
     Raises:
         CheckpointError: There is no checkpoint, one of another format, or one that was changed.
-        StorageError: It cannot be read, or is not JSON.
+        StorageError: It cannot be read.
     """
     if not (path / META).is_file():
         raise CheckpointError(
@@ -180,7 +165,7 @@ def read_meta(path: Path) -> Meta:
             got=str(path),
             fix="a folder under runs/*/stages",
         )
-    content = read_json(path / META)
+    content = _read_json(path / META)
     values = cast(dict[str, Any], content) if isinstance(content, dict) else {}
     found = values.get("format")
     if found != FORMAT:
@@ -190,6 +175,19 @@ def read_meta(path: Path) -> Meta:
             fix="the growlm that wrote it",
         )
     return _checked_meta(path / META, values)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except StorageError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        raise CheckpointError(
+            f"{path} to be as it was written",
+            got=f"'{error.__cause__}': the file was damaged or changed",
+            fix="another checkpoint of the stage",
+        ) from error
 
 
 def _checked_meta(path: Path, values: dict[str, Any]) -> Meta:
@@ -233,17 +231,22 @@ def verify(path: Path, meta: Meta) -> None:
 
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's weights."""
-    return _load_tensors(path / WEIGHTS)
+    return load_tensors(path / WEIGHTS)
+
+
+def load_weight(path: Path, name: str) -> Tensor:
+    """Read one of a checkpoint's weights."""
+    return load_tensor(path / WEIGHTS, name)
 
 
 def load_optimizer(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's optimizer state; empty when it was saved without."""
-    return _load_tensors(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
+    return load_tensors(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
 
 
 def load_random(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's random states; empty when it was saved without."""
-    return _load_tensors(path / RANDOM) if (path / RANDOM).is_file() else {}
+    return load_tensors(path / RANDOM) if (path / RANDOM).is_file() else {}
 
 
 def load_tokenizer(path: Path) -> str:
@@ -252,14 +255,11 @@ def load_tokenizer(path: Path) -> str:
         return (path / TOKENIZER).read_bytes().decode()
 
 
-def _load_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with storage(path):
-            return load_file(path)
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} to be a safetensors file", got=str(error), fix="another checkpoint"
-        ) from error
+def load_tokenizer_files(path: Path, meta: Meta) -> dict[str, bytes]:
+    """Read the files that came beside the tokenizer's JSON, by name."""
+    own = {WEIGHTS, OPTIMIZER, RANDOM, TOKENIZER}
+    with storage(path):
+        return {name: (path / name).read_bytes() for name in meta.files if name not in own}
 
 
 def identity(meta: Meta) -> str:

@@ -79,7 +79,17 @@ class Notice(Record, frozen=True):
     """One sentence."""
 
 
-AnyRecord = Annotated[Start | Step | ValidationLoss | Saved | Notice, Field(discriminator="kind")]
+class Copies(Record, frozen=True):
+    """How far the copies of layers have moved apart since growth."""
+
+    kind: Literal["copies"] = "copies"
+    distance: float
+    """Mean of |copy - first| / |first| over their matrices; 0 while they are the same."""
+
+
+AnyRecord = Annotated[
+    Start | Step | ValidationLoss | Copies | Saved | Notice, Field(discriminator="kind")
+]
 
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
 

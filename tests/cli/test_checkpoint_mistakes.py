@@ -77,12 +77,13 @@ def test_a_checkpoint_without_one_of_its_files_is_refused(refusal, again):
         ),
         (
             ["--layers", 4, "--depth", "interleav"],
-            "expected a depth operator, one of interleave, stack, insert; got 'interleav'. "
-            "Try interleave.",
+            "expected a depth operator, one of interleave, stack, insert, solar, middle, "
+            "middle-layerwise, append, explicit; got 'interleav'. Try interleave.",
         ),
         (
             ["--layers", 4, "--optimizer-state", "cpoy"],
-            "expected an optimizer_state, one of drop, copy, asymmetric; got 'cpoy'. Try copy.",
+            "expected an optimizer_state, one of drop, copy, asymmetric, exact; got 'cpoy'. "
+            "Try copy.",
         ),
         (
             ["--layers", 4, "--run", "nowhere"],

@@ -14,8 +14,9 @@ from growlm.cli.main import COMMANDS, main
 from growlm.cli.signals import caught
 
 GROW = (
-    "growlm grow --layers N [--depth OPERATOR] [--optimizer-state MODE] [--context T] [--run RUN] "
-    "[--quiet] [--json] PARENT CHILD"
+    "growlm grow [--layers N] [--width N] [--heads N] [--kv-heads N] [--head-width N] [--mlp N] "
+    "[--depth NAME] [--copies NAME] [--widen NAME] [--units NAME] [--layer-map 0,0,1,-2] "
+    "[--seed N] [--optimizer-state MODE] [--context T] [--run RUN] [--quiet] [--json] PARENT CHILD"
 )
 
 
@@ -61,8 +62,12 @@ def test_the_version_is_the_package_s(growlm):
             "expected an option of growlm run; got '--ste'. Try --set.",
         ),
         (["grow", "a", "--layers", "4"], f"expected {GROW}; got no CHILD. Try growlm grow --help."),
-        (["grow", "a", "b"], f"expected {GROW}; got no --layers. Try growlm grow --help."),
-        (["grow"], f"expected {GROW}; got no PARENT, CHILD, --layers. Try growlm grow --help."),
+        (["grow", "a", "b"], "expected a size of the child; got none. Try --layers 12."),
+        (["grow"], f"expected {GROW}; got no PARENT, CHILD. Try growlm grow --help."),
+        (
+            ["grow", "a", "b", "--layer-map", "0,x"],
+            "expected --layer-map to be whole numbers with commas; got '0,x'. Try 0,0,1,1.",
+        ),
         (
             ["grow", "a", "b", "--layers"],
             f"expected {GROW}; got 'argument --layers: expected one argument'. "

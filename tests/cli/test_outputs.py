@@ -59,8 +59,11 @@ class TestInspect:
         assert "tokens seen  1,792 (" in text
         assert "lineage      base: scratch, 1 layers, 1.024K tokens\n" in text
         assert "lineage      grown: grown by interleave, 2 layers, 768 tokens\n" in text
-        assert "certificate  interleave 1 -> 2, claims to be approximate; largest logit" in text
-        assert " on 128 held-out tokens\n" in text
+        assert (
+            "certificate  1 -> 2 layers by interleave (approximate); on 128 held-out tokens: "
+            "largest logit difference "
+        ) in text
+        assert text.count("             largest logit difference ") == 6
         assert text.count("sha256 ") == 4
 
     def test_says_that_a_model_was_not_grown(self, growlm, stages):
@@ -154,17 +157,21 @@ class TestGrow:
         (found,) = lines(growlm("inspect", tmp_path / "child", "--json"))
         assert found["certificate"]["operator"] == depth
         assert found["certificate"]["batches"] == "held-out"
-        assert (found["certificate"]["max_logit_difference"] == 0) == (depth == "insert")
+        differences = {
+            each["max_logit_difference"] for each in found["certificate"]["measurements"]
+        }
+        assert (differences == {0.0}) == (depth == "insert")
         assert found["lineage"][-1]["stage"] == "child"
 
     def test_compares_on_random_tokens_where_no_run_is(self, growlm, stages, tmp_path):
         parent = shutil.copytree(stages / "base/training/final", tmp_path / "parent")
         done = growlm("grow", parent, tmp_path / "child", "--layers", 2, "--context", 64)
         assert "\non 64 random tokens: largest logit difference " in done.stdout
-        assert "on 64 random tokens\n" in growlm("inspect", tmp_path / "child").stdout
+        assert "; on 64 random tokens: " in growlm("inspect", tmp_path / "child").stdout
         words = ("grow", parent, tmp_path / "other", "--layers", 2, "--json")
         (found,) = lines(growlm(*words))
-        assert (found["batches"], found["tokens"]) == ("random tokens", 64)
+        tokens = {each["tokens"] for each in found["measurements"]}
+        assert (found["batches"], tokens) == ("random tokens", {64, 32})
         run = stages.parent
         (found,) = lines(growlm(*words[:2], tmp_path / "third", *words[3:], "--run", run))
         assert found["batches"] == "held-out"

@@ -9,8 +9,8 @@ MISTAKES = [
     ),
     (
         ('"interleave"', '"interleav"'),
-        "expected stage.grown.grow.depth to be 'interleave', 'stack' or 'insert'; "
-        'got "interleav". Try interleave.',
+        "expected stage.grown.grow.depth to be 'interleave', 'stack', 'insert', 'solar', 'middle', "
+        "'middle-layerwise', 'append' or 'explicit'; got \"interleav\". Try interleave.",
     ),
     (
         ("layers = 2, depth", "layers = 0, depth"),

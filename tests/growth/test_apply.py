@@ -2,15 +2,18 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from growlm.growth.apply import child_config, child_names, grow_weights
+from growlm.base.errors import GrowthError
+from growlm.growth.apply import Grower, child_names, grow_weights
 from growlm.growth.depth import OPERATORS, DepthPlan, insert, interleave, stack
 from growlm.growth.moments import grow_moments
+from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters
 from growlm.model.gpt import GPT
@@ -41,15 +44,21 @@ SETTINGS = AdamWSettings(peak_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay
 
 
 def loss_of(model: GPT, ids: Tensor) -> Tensor:
-    return (
-        cross_entropy_sum(
-            model(ids[:, :-1]).flatten(0, 1),
-            model.head_weight,
-            ids[:, 1:].flatten(),
-            vocab_size=model.config.vocab_size,
-        )
-        / ids[:, 1:].numel()
+    total = cross_entropy_sum(
+        model(ids[:, :-1]).flatten(0, 1),
+        model.head_weight,
+        ids[:, 1:].flatten(),
+        vocab_size=model.config.vocab_size,
     )
+    return total / ids[:, 1:].numel()
+
+
+def written(config: GPTConfig, depth: DepthPlan, plan_of: Callable[..., GrowthPlan]) -> GrowthPlan:
+    """Return a depth plan as a growth plan."""
+    layer_map = tuple(
+        ~source if layer in depth.silent else source for layer, source in enumerate(depth.sources)
+    )
+    return plan_of(config, layers=depth.layers, depth="explicit", layer_map=layer_map)
 
 
 def train(model: GPT, ids: Tensor, *, steps: int) -> torch.optim.Optimizer:
@@ -63,11 +72,15 @@ def train(model: GPT, ids: Tensor, *, steps: int) -> torch.optim.Optimizer:
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_weight_is_its_source_or_a_silent_output(
-    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT], operator: str
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    operator: str,
 ) -> None:
-    parent = tiny_model(tiny_config(layers=2, positions="learned", tied=False)).state_dict()
-    plan = OPERATORS[operator](2, 5)
-    child = grow_weights(parent, plan)
+    config = tiny_config(layers=2, positions="learned", tied=False)
+    parent = tiny_model(config).state_dict()
+    plan = OPERATORS[operator](2, 4)
+    child = grow_weights(parent, written(config, plan, plan_of))
     for name, tensor in child.items():
         layer, inner = split_name(name)
         source = parent[name if layer is None else f"layers.{plan.sources[layer]}.{inner}"]
@@ -85,14 +98,15 @@ def test_the_child_is_a_whole_model_of_its_shape(
     *,
     tiny_config: Callable[..., GPTConfig],
     tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
     operator: str,
     tied: bool,
 ) -> None:
     parent = tiny_model(tiny_config(layers=3, tied=tied))
-    plan = OPERATORS[operator](3, 5)
+    plan = plan_of(parent.config, layers=6, depth=operator)
     child = grow_weights(parent.state_dict(), plan)
-    config = child_config(parent.config, plan)
-    assert config == tiny_config(layers=5, tied=tied)
+    config = plan.child
+    assert config == tiny_config(layers=6, tied=tied)
     assert ("head.weight" in child) is not tied
     assert sum(tensor.numel() for tensor in child.values()) == parameters(config)
     GPT(config).load_state_dict(child)
@@ -100,11 +114,14 @@ def test_the_child_is_a_whole_model_of_its_shape(
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_parent_and_child_share_no_storage(
-    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT], operator: str
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    operator: str,
 ) -> None:
     parent = tiny_model(tiny_config()).state_dict()
     before = {name: tensor.clone() for name, tensor in parent.items()}
-    child = grow_weights(parent, OPERATORS[operator](2, 6))
+    child = grow_weights(parent, plan_of(tiny_config(), layers=4, depth=operator))
     places = [tensor.data_ptr() for tensor in (*parent.values(), *child.values())]
     assert len(set(places)) == len(places)
     for tensor in child.values():
@@ -112,13 +129,20 @@ def test_parent_and_child_share_no_storage(
     assert all(torch.equal(parent[name], before[name]) for name in parent)
 
 
-def test_growing_draws_nothing(
-    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+def test_growing_draws_from_streams_of_its_own(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
 ) -> None:
     parent = tiny_model(tiny_config()).state_dict()
     state = torch.get_rng_state()
-    first, second = (grow_weights(parent, insert(2, 5)) for _ in range(2))
+    plan = plan_of(tiny_config(), layers=5, width=24, heads=4, mlp=40, units="new")
+    first, second = (grow_weights(parent, plan) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+    other = plan_of(tiny_config(), seed=1, layers=5, width=24, heads=4, mlp=40, units="new")
+    assert not torch.equal(
+        grow_weights(parent, other)["layers.0.mlp.up.weight"], first["layers.0.mlp.up.weight"]
+    )
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -172,13 +196,16 @@ def test_copies_that_are_heard_change_the_function(
 
 
 def test_without_its_silent_layers_an_inserted_child_is_its_parent(
-    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
 ) -> None:
     parent = tiny_model(tiny_config(layers=3)).state_dict()
     plan = insert(3, 7)
     heard = [layer for layer in range(7) if layer not in plan.silent]
     back: dict[str, Tensor] = {}
-    for name, tensor in grow_weights(parent, plan).items():
+    whole = plan_of(tiny_config(layers=3), layers=7, depth="insert")
+    for name, tensor in grow_weights(parent, whole).items():
         layer, inner = split_name(name)
         if layer is None:
             back[name] = tensor
@@ -188,15 +215,14 @@ def test_without_its_silent_layers_an_inserted_child_is_its_parent(
     assert all(torch.equal(back[name], parent[name]) for name in parent)
 
 
-def test_a_weight_outside_the_layers_goes_to_the_child_once() -> None:
-    assert list(child_names("norm.weight", insert(2, 5))) == [("norm.weight", None)]
-
-
-def test_a_layers_weight_goes_to_each_of_its_copies() -> None:
-    assert list(child_names("layers.0.mlp.up.bias", stack(2, 5))) == [
-        ("layers.0.mlp.up.bias", 0),
-        ("layers.2.mlp.up.bias", 2),
-        ("layers.4.mlp.up.bias", 4),
+def test_the_childs_names_are_the_parents_layer_by_layer(
+    tiny_config: Callable[..., GPTConfig], plan_of: Callable[..., GrowthPlan]
+) -> None:
+    plan = plan_of(tiny_config(), layers=5, depth="stack")
+    names = ["norm.weight", "layers.0.mlp.up.bias", "layers.1.mlp.up.bias"]
+    assert list(child_names(names, plan)) == [
+        "norm.weight",
+        *(f"layers.{layer}.mlp.up.bias" for layer in range(5)),
     ]
 
 
@@ -261,10 +287,12 @@ def test_a_layer_of_zeros_only_would_be_dead(
 
 
 def test_with_copied_moments_the_old_layers_take_the_parents_own_next_step(
+    *,
     tiny_config: Callable[..., GPTConfig],
     tiny_model: Callable[..., GPT],
     grown: Callable[..., GPT],
     some_ids: Callable[..., Tensor],
+    plan_of: Callable[..., GrowthPlan],
 ) -> None:
     """Law C: the gradients of the old layers are unchanged, so their whole step is."""
     parent = tiny_model(tiny_config(layers=2), dtype=torch.float64)
@@ -273,7 +301,8 @@ def test_with_copied_moments_the_old_layers_take_the_parents_own_next_step(
     child = grown(parent, plan)
     child_optimizer = adamw(child, SETTINGS)
     state = state_tensors(parent, parent_optimizer)
-    load_state_tensors(child, child_optimizer, grow_moments(state, plan, mode="copy"))
+    whole = written(parent.config, plan, plan_of)
+    load_state_tensors(child, child_optimizer, grow_moments(state, whole, mode="copy"))
     before = {name: tensor.clone() for name, tensor in child.state_dict().items()}
     fresh_ids = some_ids(6, 17).flip(0)
     for model, optimizer in ((parent, parent_optimizer), (child, child_optimizer)):
@@ -289,3 +318,169 @@ def test_with_copied_moments_the_old_layers_take_the_parents_own_next_step(
     # A new layer's first update is one learning rate long, whatever its gradient.
     first = child.state_dict()["layers.1.mlp.down.weight"].abs()
     torch.testing.assert_close(first, torch.full_like(first, 1e-3), rtol=1e-2, atol=0)
+
+
+WIDTHS: dict[str, dict[str, Any]] = {
+    "mlp, uneven": {"mlp": 50},
+    "mlp, even": {"mlp": 64, "units": "even"},
+    "mlp, new": {"mlp": 49, "units": "new"},
+    "heads": {"heads": 3},
+    "head width, tiled": {"head_width": 24},
+    "head width, padded": {"head_width": 12},
+    "residual, twice": {"width": 32},
+    "residual, two and a half times": {"width": 40},
+    "together": {"layers": 5, "width": 40, "heads": 4, "mlp": 70},
+}
+"""Every exact growth in width, each by itself and all together with depth."""
+
+
+@pytest.mark.parametrize("changes", GRID, ids=lambda changes: "-".join(map(str, changes.values())))
+@pytest.mark.parametrize("sizes", WIDTHS.values(), ids=WIDTHS)
+@torch.no_grad()
+def test_exact_growth_in_width_keeps_the_function_and_is_refused_where_it_cannot(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    some_ids: Callable[..., Tensor],
+    changes: dict[str, Any],
+    sizes: dict[str, Any],
+) -> None:
+    parent = tiny_model(tiny_config(**changes), dtype=torch.float64)
+    if changes["positions"] == "rotary" and "head_width" in sizes:
+        with pytest.raises(GrowthError, match="rotary angles depend on it"):
+            plan_of(parent.config, **sizes)
+        return
+    plan = plan_of(parent.config, **sizes)
+    assert plan.departures == ()
+    ids = some_ids(2, 16)
+    logits = parent.logits(ids)
+    bound = 1e-12 * max(1.0, float(logits.abs().max()))
+    assert (logits - grown(parent, plan).logits(ids)).abs().max() <= bound
+    child = grown(parent.float(), plan)
+    logits = parent.logits(ids)
+    assert (logits - child.logits(ids)).abs().max() <= 1e-5 * logits.abs().max()
+
+
+CONTROLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "the tied head's factor": ({"width": 32}, {"logit_gain": 1.0}),
+    "the norms' gain": ({"width": 40}, {"norm_gain": 1.0}),
+}
+
+
+@pytest.mark.parametrize(("sizes", "spoilt"), CONTROLS.values(), ids=CONTROLS)
+@torch.no_grad()
+def test_without_one_factor_a_width_growth_misses_by_far(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    some_ids: Callable[..., Tensor],
+    sizes: dict[str, Any],
+    spoilt: dict[str, Any],
+) -> None:
+    parent = tiny_model(tiny_config(), dtype=torch.float64)
+    broken = replace(plan_of(parent.config, **sizes), **spoilt)
+    ids = some_ids(2, 16)
+    assert (parent.logits(ids) - grown(parent, broken).logits(ids)).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("widen", ["sparkling", "shrink-pad-perturb"])
+@torch.no_grad()
+def test_approximate_growth_claims_nothing_and_makes_a_whole_model(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    some_ids: Callable[..., Tensor],
+    widen: str,
+) -> None:
+    parent = tiny_model(tiny_config())
+    plan = plan_of(parent.config, width=32, heads=4, mlp=64, widen=widen)
+    child = grown(parent, plan)
+    assert plan.claim == "approximate"
+    assert child.logits(some_ids(2, 16)).isfinite().all()
+    assert sum(each.numel() for each in child.parameters()) == parameters(plan.child)
+
+
+@torch.no_grad()
+def test_sparkling_keeps_the_rms_of_what_each_layer_adds(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    sizes = {"width": 256, "heads": 8, "kv_heads": 8, "head_width": 32, "mlp": 1024}
+    parent = tiny_model(tiny_config(**sizes, norm="rmsnorm", linear_bias=False, norm_bias=False))
+    child = grown(parent, plan_of(parent.config, width=512, mlp=2048, widen="sparkling"))
+    stream = torch.Generator().manual_seed(3)
+    narrow, wide = (torch.randn(4, 8, width, generator=stream) for width in (256, 512))
+    before = parent.get_submodule("layers.0.mlp")(narrow).square().mean().sqrt()
+    after = child.get_submodule("layers.0.mlp")(wide).square().mean().sqrt()
+    assert 0.9 <= after / before <= 1.1
+
+
+@torch.no_grad()
+def test_new_tokens_begin_as_the_mean_of_their_pieces(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    some_ids: Callable[..., Tensor],
+) -> None:
+    parent = tiny_model(tiny_config(tied=False))
+    child = grown(parent, plan_of(parent.config, new_tokens=[(3, 5), ()]))
+    for name in ("embedding.weight", "head.weight"):
+        old, new = parent.state_dict()[name], child.state_dict()[name]
+        torch.testing.assert_close(new[61], old[[3, 5]].mean(0))
+        torch.testing.assert_close(new[62], old[:61].mean(0))
+        assert torch.equal(new[:61], old[:61])
+        assert not new[63:].any()
+    ids = some_ids(1, 16)
+    assert torch.equal(child.logits(ids)[..., :61], parent.logits(ids))
+
+
+@torch.no_grad()
+def test_scaled_copies_give_together_what_one_gave(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    parent = tiny_model(tiny_config(layers=1))
+    child = grown(parent, plan_of(parent.config, layers=2, depth="stack", copies="scaled"))
+    old = parent.get_parameter("layers.0.mlp.down.weight")
+    for layer in range(2):
+        assert torch.equal(2 * child.get_parameter(f"layers.{layer}.mlp.down.weight"), old)
+
+
+def test_the_gradients_obey_the_factors_entry_by_entry(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    some_ids: Callable[..., Tensor],
+) -> None:
+    """Laws A, B and C: a child's gradient is gamma times its parent's, wherever it has one."""
+    parent = tiny_model(tiny_config(kv_heads=2), dtype=torch.float64)
+    plan = plan_of(parent.config, layers=4, width=32, head_width=16, mlp=50)
+    child, ids = grown(parent, plan), some_ids(2, 17)
+    for model in (parent, child):
+        loss_of(model, ids).backward()
+    gradients = {name: each.grad for name, each in parent.named_parameters()}
+    grower = Grower(plan)
+    for name, parameter in child.named_parameters():
+        factors, source = grower.factors(name), gradients[grower.source(name)]
+        assert parameter.grad is not None
+        assert source is not None
+        expected = grower.select(name, source) * factors.gradient
+        difference = ((parameter.grad - expected) * factors.kept).abs().max()
+        assert difference <= 1e-14, name
+        swapped = grower.select(name, source) * factors.value
+        if name.endswith("mlp.up.weight") and factors.kept.all():
+            assert (parameter.grad - swapped).abs().max() > 1e-6, "c and gamma differ"

@@ -40,7 +40,11 @@ INTERLEAVE_18_24 = [
 ]
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+ANY = ("interleave", "stack", "insert", "append")
+"""Operators that reach every number of layers."""
+
+
+@pytest.mark.parametrize("operator", ANY)
 @given(sizes=SIZES)
 def test_every_operator_keeps_the_contract(operator: str, sizes: tuple[int, int]) -> None:
     parent_layers, layers = sizes
@@ -142,9 +146,7 @@ def test_the_first_copy_is_the_first_that_is_heard() -> None:
 
 
 def test_an_unknown_operator_is_answered_with_the_nearest() -> None:
-    words = (
-        r"a depth operator, one of interleave, stack, insert; got 'interleaved'\. Try interleave\."
-    )
+    words = r"one of interleave, .*, explicit; got 'interleaved'\. Try interleave\."
     with pytest.raises(GrowthError, match=words):
         depth_plan("interleaved", parent_layers=2, layers=4)
 
@@ -153,3 +155,72 @@ def test_a_child_with_fewer_layers_is_refused() -> None:
     words = r"at least its parent's layers; got 18 -> 12\. Try layers=36\."
     with pytest.raises(GrowthError, match=words):
         depth_plan("stack", parent_layers=18, layers=12)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@given(sizes=SIZES)
+def test_an_operator_gives_a_whole_plan_or_says_what_it_can_do(
+    operator: str, sizes: tuple[int, int]
+) -> None:
+    parent_layers, layers = sizes
+    plan = advised_plan(operator, parent_layers, layers)
+    assert set(plan.sources) == set(range(parent_layers))
+    assert plan.layers == layers or operator in {"solar", "middle", "middle-layerwise"}
+
+
+def advised_plan(operator: str, parent_layers: int, layers: int) -> DepthPlan:
+    """Return a plan, or the one that a refusal advises: advice that is refused too is no advice."""
+    try:
+        return depth_plan(operator, parent_layers=parent_layers, layers=layers)
+    except GrowthError as error:
+        advised = int(error.fix.removeprefix("--layers ").partition(",")[0])
+    return depth_plan(operator, parent_layers=parent_layers, layers=advised)
+
+
+def test_solar_32_to_48_is_the_published_map() -> None:
+    plan = depth_plan("solar", parent_layers=32, layers=48)
+    assert plan.sources == (*range(24), *range(8, 32))
+
+
+def test_solar_18_to_24_drops_six_layers_at_each_inner_end() -> None:
+    assert depth_plan("solar", parent_layers=18, layers=24).sources == (*range(12), *range(6, 18))
+
+
+@pytest.mark.parametrize(
+    ("operator", "sizes", "start", "end"),
+    [
+        ("middle", (12, 16), 4, 8),
+        ("middle", (8, 12), 0, 4),
+        ("middle", (9, 12), 3, 6),
+        ("middle-layerwise", (8, 12), 2, 6),
+    ],
+)
+def test_middle_operators_repeat_one_block(
+    operator: str, sizes: tuple[int, int], start: int, end: int
+) -> None:
+    parent_layers, layers = sizes
+    plan = depth_plan(operator, parent_layers=parent_layers, layers=layers)
+    expected = (*range(end), *range(start, end), *range(end, parent_layers))
+    assert plan.sources == expected
+
+
+def test_appended_layers_are_silent_copies_of_the_last() -> None:
+    plan = depth_plan("append", parent_layers=3, layers=7)
+    assert plan.sources == (0, 1, 2, 2, 0, 1, 2)
+    assert plan.silent == (3, 4, 5, 6)
+    assert plan.claim == "exact"
+
+
+def test_a_written_map_may_silence_any_copy() -> None:
+    plan = depth_plan("explicit", parent_layers=2, layers=4, explicit_map=(~0, 0, 1, ~1))
+    assert (plan.sources, plan.silent) == ((0, 0, 1, 1), (0, 3))
+    assert plan.claim == "exact"
+
+
+@pytest.mark.parametrize(
+    ("layer_map", "words"),
+    [((0, 1, 2), "got layer 2"), ((0, 0, 0), "got no copy of layer 1"), ((0, 1), "got 'explicit'")],
+)
+def test_a_written_map_that_does_not_fit_is_refused(layer_map: tuple[int, ...], words: str) -> None:
+    with pytest.raises(GrowthError, match=words):
+        depth_plan("explicit", parent_layers=2, layers=3, explicit_map=layer_map)

@@ -1,78 +1,255 @@
 """Optimizer moments under growth: which copies keep them, and which start anew."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from growlm.base.errors import GrowthError
-from growlm.growth.depth import OPERATORS, insert, interleave, stack
-from growlm.growth.moments import MODES, grow_moments
+from growlm.growth.apply import Grower
+from growlm.growth.depth import OPERATORS, insert, interleave
+from growlm.growth.moments import MODES, check_lawful, grow_moments
+from growlm.growth.plan import GrowthPlan
+from growlm.model.config import GPTConfig
+from growlm.model.gpt import GPT
+from growlm.optim.adamw import state_tensors
+from growlm.optim.scaled_adamw import SCALES, ScaledAdamW
+
+Configs = Callable[..., GPTConfig]
+Plans = Callable[..., GrowthPlan]
 
 
 def parent_state() -> dict[str, Tensor]:
     """Return the state of two layers and a norm, each with a number of its own."""
-    names = ["layers.0.mlp.up.weight", "layers.1.mlp.up.weight", "norm.weight"]
+    names = ["layers.0.mlp.up.bias", "layers.1.mlp.up.bias", "norm.weight"]
     return {
         f"{key}.{name}": torch.tensor(float(10 * number + place))
         if key == "step"
-        else torch.full((2,), float(10 * number + place))
+        else torch.full((32 if "up" in name else 16,), float(10 * number + place))
         for number, key in enumerate(("step", "exp_avg", "exp_avg_sq"), start=1)
         for place, name in enumerate(names)
     }
 
 
 def by_layer(state: dict[str, Tensor], key: str, layers: int) -> list[float]:
-    return [state[f"{key}.layers.{layer}.mlp.up.weight"].max().item() for layer in range(layers)]
+    return [state[f"{key}.layers.{layer}.mlp.up.bias"].max().item() for layer in range(layers)]
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "drop"])
-def test_every_child_tensor_gets_a_state_of_its_own(mode: str, operator: str) -> None:
-    parent, plan = parent_state(), OPERATORS[operator](2, 5)
+def test_every_child_tensor_gets_a_state_of_its_own(
+    tiny_config: Configs, plan_of: Plans, mode: str, operator: str
+) -> None:
+    parent, plan = parent_state(), plan_of(tiny_config(), layers=4, depth=operator)
+    if mode == "exact" and plan.claim != "exact":
+        pytest.skip("an approximate growth has no exact law")
     child = grow_moments(parent, plan, mode=mode)
-    assert len(child) == 3 * (5 + 1)
+    child = {name: each for name, each in child.items() if not name.startswith(SCALES)}
+    assert len(child) == 3 * (4 + 1)
     places = [tensor.data_ptr() for tensor in (*parent.values(), *child.values())]
     assert len(set(places)) == len(places)
     for name, tensor in child.items():
-        assert tensor.shape == (() if name.startswith("step") else (2,))
+        shape = () if name.startswith("step") else (32,) if "up" in name else (16,)
+        assert tensor.shape == shape
     for key in ("step", "exp_avg", "exp_avg_sq"):
         assert torch.equal(child[f"{key}.norm.weight"], parent[f"{key}.norm.weight"])
 
 
-def test_drop_forgets_everything() -> None:
-    assert grow_moments(parent_state(), interleave(2, 4), mode="drop") == {}
+def test_drop_forgets_everything(tiny_config: Configs, plan_of: Plans) -> None:
+    plan = plan_of(tiny_config(), layers=4)
+    assert grow_moments(parent_state(), plan, mode="drop") == {}
 
 
-def test_copy_gives_every_copy_its_sources_moments_and_steps() -> None:
-    child = grow_moments(parent_state(), stack(2, 5), mode="copy")
+def test_copy_gives_every_copy_its_sources_moments_and_steps(
+    tiny_config: Configs, plan_of: Plans
+) -> None:
+    plan = plan_of(tiny_config(), layers=5, depth="stack")
+    child = grow_moments(parent_state(), plan, mode="copy")
     assert by_layer(child, "step", 5) == [10.0, 11.0, 10.0, 11.0, 10.0]
     assert by_layer(child, "exp_avg", 5) == [20.0, 21.0, 20.0, 21.0, 20.0]
     assert by_layer(child, "exp_avg_sq", 5) == [30.0, 31.0, 30.0, 31.0, 30.0]
 
 
-def test_asymmetric_gives_them_to_the_first_copy_only() -> None:
-    child = grow_moments(parent_state(), interleave(2, 5), mode="asymmetric")
+def test_asymmetric_gives_them_to_the_first_copy_only(tiny_config: Configs, plan_of: Plans) -> None:
+    plan = plan_of(tiny_config(), layers=5, depth="interleave")
+    child = grow_moments(parent_state(), plan, mode="asymmetric")
     assert interleave(2, 5).sources == (0, 0, 0, 1, 1)
     assert by_layer(child, "step", 5) == [10.0, 0.0, 0.0, 11.0, 0.0]
     assert by_layer(child, "exp_avg", 5) == [20.0, 0.0, 0.0, 21.0, 0.0]
     assert by_layer(child, "exp_avg_sq", 5) == [30.0, 0.0, 0.0, 31.0, 0.0]
 
 
-@pytest.mark.parametrize("mode", ["copy", "asymmetric"])
-def test_a_silent_layer_is_new_in_every_mode(mode: str) -> None:
+@pytest.mark.parametrize("mode", ["copy", "asymmetric", "exact"])
+def test_a_silent_layer_is_new_in_every_mode(
+    tiny_config: Configs, plan_of: Plans, mode: str
+) -> None:
     assert insert(2, 5).silent == (1, 2, 4)
-    child = grow_moments(parent_state(), insert(2, 5), mode=mode)
+    child = grow_moments(parent_state(), plan_of(tiny_config(), layers=5), mode=mode)
     assert by_layer(child, "step", 5) == [10.0, 0.0, 0.0, 11.0, 0.0]
     assert by_layer(child, "exp_avg", 5) == [20.0, 0.0, 0.0, 21.0, 0.0]
 
 
-def test_a_parent_without_state_gives_a_child_without() -> None:
-    assert grow_moments({}, stack(2, 4), mode="copy") == {}
+def test_a_parent_without_state_gives_a_child_without(tiny_config: Configs, plan_of: Plans) -> None:
+    assert grow_moments({}, plan_of(tiny_config(), layers=4), mode="copy") == {}
 
 
-def test_an_unknown_mode_is_answered_with_the_nearest() -> None:
-    words = (
-        r"an optimizer_state, one of drop, copy, asymmetric; got 'assymetric'\. Try asymmetric\."
-    )
+def test_an_unknown_mode_is_answered_with_the_nearest(tiny_config: Configs, plan_of: Plans) -> None:
+    words = r"one of drop, copy, asymmetric, exact; got 'assymetric'\. Try asymmetric\."
     with pytest.raises(GrowthError, match=words):
-        grow_moments({}, stack(2, 4), mode="assymetric")
+        grow_moments({}, plan_of(tiny_config(), layers=4), mode="assymetric")
+
+
+MOMENTS = ("exp_avg.", "exp_avg_sq.")
+
+STEPS = 30
+"""Steps after growth, as many as before the proof's bound was set."""
+
+
+def train(
+    model: GPT,
+    optimizer: ScaledAdamW,
+    loss_of: Callable[[GPT, Tensor], Tensor],
+    batches: Iterable[Tensor],
+) -> None:
+    for ids in batches:
+        optimizer.zero_grad()
+        loss_of(model, ids).backward()
+        optimizer.step()
+
+
+def load(model: GPT, optimizer: ScaledAdamW, state: dict[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        optimizer.state[parameter] = {
+            key.partition(".")[0]: tensor
+            for key, tensor in state.items()
+            if key.partition(".")[2] == name
+        }
+
+
+@pytest.fixture
+def apart(
+    *,
+    tiny_config: Configs,
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Plans,
+    optimizer_of: Callable[[GPT], ScaledAdamW],
+    loss_of: Callable[[GPT, Tensor], Tensor],
+) -> Callable[..., tuple[float, float]]:
+    """Train, grow exactly, train both on; return how far apart they are, and how far they went."""
+
+    def run(
+        changes: dict[str, Any], sizes: dict[str, Any], *, without: tuple[str, ...] = ()
+    ) -> tuple[float, float]:
+        stream = torch.Generator().manual_seed(7)
+        batches = [torch.randint(0, 61, (4, 17), generator=stream) for _ in range(STEPS + 10)]
+        parent = tiny_model(tiny_config(**changes), dtype=torch.float64)
+        optimizer = optimizer_of(parent)
+        train(parent, optimizer, loss_of, batches[:10])
+        plan = plan_of(parent.config, **sizes)
+        child = grown(parent, plan)
+        state = grow_moments(state_tensors(parent, optimizer), plan, mode="exact")
+        kept = {
+            key: torch.zeros_like(each) if without == MOMENTS and key.startswith(MOMENTS) else each
+            for key, each in state.items()
+            if not key.startswith(without or "-") or key.startswith(MOMENTS)
+        }
+        child_optimizer = optimizer_of(child)
+        load(child, child_optimizer, kept)
+        with torch.no_grad():
+            before = parent.logits(batches[0])
+        train(parent, optimizer, loss_of, batches[10:])
+        train(child, child_optimizer, loss_of, batches[10:])
+        with torch.no_grad():
+            after, other = parent.logits(batches[0]), child.logits(batches[0])
+        return float((after - other).abs().max()), float((after - before).abs().max())
+
+    return run
+
+
+LAWS: dict[str, dict[str, Any]] = {
+    "A, uneven MLP units": {"mlp": 50},
+    "A, even MLP units": {"mlp": 64, "units": "even"},
+    "A, cloned heads": {"heads": 4},
+    "B, clone of everything": {"width": 32, "mlp": 64, "heads": 4},
+    "B, with wider heads": {"width": 48, "mlp": 96, "head_width": 24, "units": "even"},
+}
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
+@pytest.mark.parametrize("law", LAWS)
+def test_after_exact_growth_the_child_trains_as_its_parent_does(
+    apart: Callable[..., tuple[float, float]], *, tied: bool, norm: str, law: str
+) -> None:
+    changes = {"tied": tied, "norm": norm, "positions": "none"}
+    difference, moved = apart(changes, LAWS[law])
+    assert difference <= 1e-10
+    assert moved > 0.1
+
+
+@pytest.mark.parametrize(
+    "without",
+    [SCALES[:1], SCALES, MOMENTS],
+    ids=["plain learning rate", "no factors", "no moments"],
+)
+def test_without_the_laws_the_child_goes_its_own_way(
+    apart: Callable[..., tuple[float, float]], without: tuple[str, ...]
+) -> None:
+    difference, _ = apart({"positions": "none"}, LAWS["B, clone of everything"], without=without)
+    assert difference > 1e-3
+
+
+def test_unscaled_moments_are_not_the_law(tiny_config: Configs, plan_of: Plans) -> None:
+    plan = plan_of(tiny_config(positions="none"), width=32)
+    gradient = Grower(plan).factors("layers.0.mlp.up.weight").gradient
+    assert set(gradient.flatten().tolist()) == {1.0}
+    assert set(Grower(plan).factors("layers.0.mlp.down.weight").gradient.flatten().tolist()) == {
+        0.5
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "sizes", "reason"),
+    [
+        ({}, {"layers": 4, "depth": "stack"}, "all of them are heard"),
+        ({}, {"width": 24}, "padding of the residual stream has gradients of its own"),
+        (
+            {"heads": 4, "kv_heads": 2, "head_width": 4, "positions": "rotary"},
+            {"kv_heads": 4},
+            "key/value heads are split among their queries",
+        ),
+    ],
+)
+def test_a_growth_without_an_exact_law_says_why(
+    *,
+    tiny_config: Configs,
+    plan_of: Plans,
+    changes: dict[str, Any],
+    sizes: dict[str, Any],
+    reason: str,
+) -> None:
+    with pytest.raises(GrowthError, match=reason):
+        check_lawful(plan_of(tiny_config(**changes), **sizes))
+
+
+@pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_asymmetric_moments_stand_with_the_first_copy_along_every_axis(
+    tiny_config: Configs, plan_of: Plans, *, norm: str, tied: bool
+) -> None:
+    config = tiny_config(norm=norm, tied=tied, positions="none")
+    plan = plan_of(config, width=32, mlp=64, heads=4)
+    up = torch.arange(32.0 * 16).view(32, 16) + 1
+    state = {f"{key}.layers.0.mlp.up.weight": up for key in ("exp_avg", "exp_avg_sq")}
+    state["step.layers.0.mlp.up.weight"] = torch.tensor(9.0)
+    other = {name.replace("layers.0", "layers.1"): each for name, each in state.items()}
+    child = grow_moments({**state, **other}, plan, mode="asymmetric")
+    moment = child["exp_avg.layers.0.mlp.up.weight"]
+    factors = Grower(plan).factors("layers.0.mlp.up.weight").gradient
+    assert torch.equal(moment[:32, :16], up * factors[:32, :1].to(up.dtype))
+    assert not moment[32:].any()
+    assert not moment[:, 16:].any()
+    assert child["step.layers.0.mlp.up.weight"] == 9.0

@@ -53,6 +53,15 @@ def turned(x_TK: Tensor, base: float) -> Tensor:
     return out_TK
 
 
+def head_normed(module: Attention, x_TK: Tensor, name: str) -> Tensor:
+    """Divide by the root mean square and multiply by the gain, if there is one."""
+    norm = getattr(module, f"{name}_norm")
+    if norm is None:
+        return x_TK
+    mean_square = (x_TK * x_TK).mean(-1, keepdim=True)
+    return x_TK / torch.sqrt(mean_square + module.config.norm_eps) * norm.weight
+
+
 @torch.no_grad()
 def reference(module: Attention, x_TD: Tensor) -> Tensor:
     """Attend head by head with a dense softmax, in fp64."""
@@ -65,8 +74,13 @@ def reference(module: Attention, x_TD: Tensor) -> Tensor:
         group = head * config.kv_heads // config.heads
         q = query[:, head * size : (head + 1) * size]
         k, v = (each[:, group * size : (group + 1) * size] for each in (key, value))
+        q, k = head_normed(module, q, "query"), head_normed(module, k, "key")
         if config.positions == "rotary":
-            q, k = turned(q, config.rotary_base), turned(k, config.rotary_base)
+            still = config.rotary_width
+            q, k = (
+                torch.cat([turned(each[:, :still], config.rotary_base), each[:, still:]], -1)
+                for each in (q, k)
+            )
         scores = q @ k.T / math.sqrt(size)
         if config.positions == "alibi":
             slope = alibi_slopes(config.heads)[head].double()
@@ -130,6 +144,50 @@ def test_attention_is_the_dense_reference(
 
 
 @pytest.mark.parametrize("positions", KINDS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"qk_norm": True},
+        {"qk_norm": True, "kv_heads": 1, "norm_eps": 0.1},
+        {"rotary_share": 0.25, "rotary_base": 50.0},
+        {"rotary_share": 0.5, "qk_norm": True, "qkv_bias": False},
+        {"output_bias": False},
+    ],
+    ids=str,
+)
+def test_attention_of_other_families_is_the_dense_reference(
+    tiny_config: Callable[..., GPTConfig], positions: str, changes: dict[str, Any]
+) -> None:
+    config = tiny_config(**{"positions": positions, "heads": 2, "head_width": 8, **changes})
+    module, x_BTD = attention(config), randn(2, 13, config.width, seed=99)
+    expected = torch.stack([reference(module, x_TD) for x_TD in x_BTD])
+    tolerance = 1e-5 if positions == "rotary" else 1e-12
+    torch.testing.assert_close(attend(module, x_BTD), expected, rtol=0, atol=tolerance)
+
+
+def test_the_norm_of_queries_and_keys_forgets_their_length(
+    tiny_config: Callable[..., GPTConfig],
+) -> None:
+    module = attention(tiny_config(qk_norm=True, qkv_bias=False, norm_eps=1e-12))
+    x_BTD = randn(1, 9, 16)
+    before = attend(module, x_BTD)
+    module.query.weight.data *= 7.0
+    module.key.weight.data *= 0.2
+    torch.testing.assert_close(attend(module, x_BTD), before, rtol=0, atol=1e-9)
+
+
+def test_queries_and_keys_keep_the_type_of_values_under_autocast(
+    tiny_config: Callable[..., GPTConfig],
+) -> None:
+    config = tiny_config(qk_norm=True, positions="rotary")
+    module, x_BTD = attention(config).float(), randn(1, 9, 16).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = attend(module, x_BTD)
+    exact = attend(module, x_BTD)
+    assert (rough - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("positions", KINDS)
 def test_no_token_sees_the_future(tiny_config: Callable[..., GPTConfig], positions: str) -> None:
     module = attention(tiny_config(positions=positions, kv_heads=1))
     x_BTD = randn(1, 12, 16)
@@ -182,6 +240,18 @@ def test_rotary_keeps_lengths_and_leaves_the_first_place(
     turned_BHTK = rotate(x_BHTK, *rotary_angles(config, 6, torch.device("cpu")))
     torch.testing.assert_close(turned_BHTK.norm(dim=-1), x_BHTK.norm(dim=-1), rtol=1e-6, atol=0)
     assert torch.equal(turned_BHTK[:, :, 0], x_BHTK[:, :, 0])
+
+
+@pytest.mark.parametrize(("share", "turned_width"), [(1.0, 8), (0.5, 4), (0.25, 2), (0.3, 2)])
+def test_rotary_turns_the_first_share_of_a_head_and_leaves_the_rest(
+    tiny_config: Callable[..., GPTConfig], share: float, turned_width: int
+) -> None:
+    config = tiny_config(positions="rotary", head_width=8, rotary_share=share)
+    angles = rotary_angles(config, 6, torch.device("cpu"))
+    x_BHTK = randn(2, 2, 6, 8)
+    changed = (rotate(x_BHTK, *angles) != x_BHTK)[:, :, 1:]
+    assert changed[..., :turned_width].all()
+    assert not changed[..., turned_width:].any()
 
 
 @pytest.mark.parametrize("positions", KINDS)

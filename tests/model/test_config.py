@@ -10,7 +10,7 @@ from growlm.model.config import GPTConfig, head_width_of, padded
 
 
 def test_a_shape_comes_back_from_its_dictionary(tiny_config: Callable[..., GPTConfig]) -> None:
-    config = tiny_config(kv_heads=1, rotary_base=500.0)
+    config = tiny_config(kv_heads=1, rotary_base=500.0, rotary_share=0.5, qk_norm=True)
     assert GPTConfig(**config.as_dict()) == config
 
 
@@ -38,6 +38,17 @@ def test_attention_may_be_wider_than_the_residual_stream(
             "Try head_width=8.",
         ),
         (
+            {"positions": "rotary", "head_width": 12, "rotary_share": 0.25},
+            "rotary positions to turn pairs, so an even share of head_width; "
+            "got rotary_share=0.25 of head_width=12. Try rotary_share=0.166667, or a multiple of "
+            "it.",
+        ),
+        (
+            {"positions": "rotary", "head_width": 8, "rotary_share": 1.5},
+            "rotary positions to turn pairs, so an even share of head_width; "
+            "got rotary_share=1.5 of head_width=8. Try rotary_share=0.25, or a multiple of it.",
+        ),
+        (
             {"vocab_size": 300, "padded_vocab_size": 256},
             "the embedding to have a row for every token; got vocab_size=300, rows=256. "
             "Try padded_vocab_size=384.",
@@ -54,6 +65,14 @@ def test_sizes_that_do_not_fit_are_refused_with_ones_that_do(
 
 def test_an_odd_head_width_is_fine_without_rotary(tiny_config: Callable[..., GPTConfig]) -> None:
     assert tiny_config(positions="alibi", head_width=7).attention_width == 14
+
+
+@pytest.mark.parametrize(("share", "width"), [(1.0, 64), (0.25, 16), (0.5, 32)])
+def test_the_width_that_rotary_turns_is_rounded_down(
+    tiny_config: Callable[..., GPTConfig], share: float, width: int
+) -> None:
+    config = tiny_config(positions="rotary", head_width=64, rotary_share=share)
+    assert config.rotary_width == width
 
 
 @given(st.integers(1, 10**6))

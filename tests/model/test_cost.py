@@ -38,6 +38,21 @@ GRID = [
         (1, 2),
     )
 ]
+OTHERS = [
+    {
+        "qkv_bias": qkv,
+        "output_bias": output,
+        "mlp_bias": mlp,
+        "qk_norm": qk_norm,
+        "norm_bias": qkv != output,
+        "parallel": mlp != output,
+        "activation": activation,
+        "rotary_share": 0.5 if qk_norm else 1.0,
+    }
+    for qkv, output, mlp, qk_norm, activation in itertools.product(
+        (True, False), (True, False), (True, False), (True, False), ("gelu-tanh", "swiglu")
+    )
+]
 
 REFERENCE: dict[str, Any] = {
     "width": 1_536,
@@ -52,7 +67,9 @@ REFERENCE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("changes", GRID, ids=lambda changes: "-".join(map(str, changes.values())))
+@pytest.mark.parametrize(
+    "changes", [*GRID, *OTHERS], ids=lambda changes: "-".join(map(str, changes.values()))
+)
 def test_the_formula_counts_what_is_built(
     tiny_config: Callable[..., GPTConfig], changes: dict[str, Any]
 ) -> None:
@@ -96,6 +113,8 @@ def test_the_published_models_cost_what_their_ledger_says(
         {"positions": "rotary", "tied": False},
         {"head_width": 24},
         {"positions": "none", "layers": 5},
+        {"qk_norm": True, "parallel": True, "activation": "gelu-tanh"},
+        {"positions": "rotary", "rotary_share": 0.5},
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""The decoder, against its own parts and against other people's decoders."""
+"""The decoder, against its own parts; model/families is tested against other people's."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from growlm.base.errors import CheckpointError, EvaluationError
 from growlm.model.config import GPTConfig
-from growlm.model.gpt import GPT, with_weights
+from growlm.model.gpt import GPT, weight_shapes, with_weights
 
 KINDS = ["alibi", "learned", "rotary", "none"]
 
@@ -112,6 +112,15 @@ def test_a_model_made_from_weights_owns_a_copy_and_draws_nothing(
     assert all(torch.equal(weights[name], before[name]) for name in weights)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_shapes_of_weights_are_those_of_the_model_that_is_made(
+    *, tiny_config: Callable[..., GPTConfig], tied: bool
+) -> None:
+    config = tiny_config(positions="learned", tied=tied, qk_norm=True, kv_heads=1)
+    expected = {name: tuple(each.shape) for name, each in GPT(config).state_dict().items()}
+    assert weight_shapes(config) == expected
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -131,124 +140,3 @@ def test_weights_of_another_shape_are_refused(
     with pytest.raises(CheckpointError, match="weights of the shape that the config states") as bad:
         with_weights(tiny_config(**changes), weights)
     assert re.search(words, bad.value.got)
-
-
-def test_logits_are_those_of_gpt2(
-    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
-) -> None:
-    transformers: Any = pytest.importorskip("transformers")
-    config = tiny_config(positions="learned", padded_vocab_size=64)
-    ours = tiny_model(config).eval()
-    theirs = transformers.GPT2LMHeadModel(
-        transformers.GPT2Config(
-            vocab_size=64,
-            n_positions=16,
-            n_embd=16,
-            n_layer=2,
-            n_head=2,
-            n_inner=32,
-            activation_function="gelu",
-            layer_norm_epsilon=1e-5,
-        )
-    ).eval()
-    copied = set(gpt2_weights(ours))
-    missing = theirs.load_state_dict(gpt2_weights(ours), strict=False).missing_keys
-    assert set(missing) <= {"lm_head.weight"}
-    assert copied
-    theirs.tie_weights()
-    ids = some_ids(2, 16)
-    with torch.no_grad():
-        expected = theirs(ids).logits[..., :61]
-    torch.testing.assert_close(ours.logits(ids), expected, rtol=0, atol=1e-5)
-
-
-def gpt2_weights(model: GPT) -> dict[str, Tensor]:
-    """Return our weights by GPT-2's names; its matrices are stored [in, out]."""
-    state = model.state_dict()
-    theirs = {
-        "transformer.wte.weight": state["embedding.weight"],
-        "transformer.wpe.weight": state["position.weight"],
-        "transformer.ln_f.weight": state["norm.weight"],
-        "transformer.ln_f.bias": state["norm.bias"],
-    }
-    names = {
-        "attention_norm": "ln_1",
-        "attention.output": "attn.c_proj",
-        "mlp_norm": "ln_2",
-        "mlp.up": "mlp.c_fc",
-        "mlp.down": "mlp.c_proj",
-    }
-    for layer in range(model.config.layers):
-        ours, block = f"layers.{layer}", f"transformer.h.{layer}"
-        for kind in ("weight", "bias"):
-            joint = torch.cat(
-                [state[f"{ours}.attention.{each}.{kind}"] for each in ("query", "key", "value")]
-            )
-            theirs[f"{block}.attn.c_attn.{kind}"] = joint.T if kind == "weight" else joint
-            for our_name, their_name in names.items():
-                tensor = state[f"{ours}.{our_name}.{kind}"]
-                theirs[f"{block}.{their_name}.{kind}"] = tensor.T if tensor.dim() == 2 else tensor
-    return theirs
-
-
-def test_logits_are_those_of_llama(
-    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
-) -> None:
-    transformers: Any = pytest.importorskip("transformers")
-    config = tiny_config(
-        positions="rotary",
-        norm="rmsnorm",
-        activation="swiglu",
-        linear_bias=False,
-        norm_bias=False,
-        tied=False,
-        heads=4,
-        kv_heads=2,
-    )
-    ours = tiny_model(config).eval()
-    theirs = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=64,
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            max_position_embeddings=16,
-            rms_norm_eps=1e-5,
-            tie_word_embeddings=False,
-        )
-    ).eval()
-    theirs.load_state_dict(llama_weights(ours))
-    ids = some_ids(2, 16)
-    with torch.no_grad():
-        expected = theirs(ids).logits[..., :61]
-    torch.testing.assert_close(ours.logits(ids), expected, rtol=0, atol=1e-5)
-
-
-def llama_weights(model: GPT) -> dict[str, Tensor]:
-    """Return our weights by Llama's names."""
-    names = {
-        "embedding": "model.embed_tokens",
-        "norm": "model.norm",
-        "head": "lm_head",
-        "attention_norm": "input_layernorm",
-        "attention.query": "self_attn.q_proj",
-        "attention.key": "self_attn.k_proj",
-        "attention.value": "self_attn.v_proj",
-        "attention.output": "self_attn.o_proj",
-        "mlp_norm": "post_attention_layernorm",
-        "mlp.gate": "mlp.gate_proj",
-        "mlp.up": "mlp.up_proj",
-        "mlp.down": "mlp.down_proj",
-    }
-    theirs: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict().items():
-        inner = name.removesuffix(".weight")
-        if inner.startswith("layers."):
-            _, layer, inner = inner.split(".", 2)
-            theirs[f"model.layers.{layer}.{names[inner]}.weight"] = tensor
-        else:
-            theirs[f"{names[inner]}.weight"] = tensor
-    return theirs

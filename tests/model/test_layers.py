@@ -52,6 +52,18 @@ def test_the_gelu_mlp_is_exact_gelu_and_not_its_approximation(
     assert (module(x) - tanh).abs().max() > 1e-4
 
 
+def test_the_tanh_mlp_is_the_approximation_that_gpt2_uses(
+    tiny_config: Callable[..., GPTConfig],
+) -> None:
+    module = MLP(tiny_config(activation="gelu-tanh"))
+    randomized(module)
+    x = randn(1, 5, 16)
+    hidden = module.up(x)
+    inner = math.sqrt(2 / math.pi) * (hidden + 0.044715 * hidden**3)
+    expected = module.down(0.5 * hidden * (1 + torch.tanh(inner)))
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-12)
+
+
 def test_the_gated_mlp_multiplies_by_the_gate(tiny_config: Callable[..., GPTConfig]) -> None:
     module = MLP(tiny_config(activation="swiglu"))
     randomized(module)
@@ -70,6 +82,18 @@ def test_a_layer_adds_both_sub_layers_to_the_residual_stream(
     x = randn(1, 5, 16)
     between = x + layer.attention(layer.attention_norm(x), None, None)
     expected = between + layer.mlp(layer.mlp_norm(between))
+    assert torch.equal(layer(x, None, None), expected)
+
+
+def test_a_parallel_layer_gives_both_sub_layers_its_input(
+    tiny_config: Callable[..., GPTConfig],
+) -> None:
+    layer = Layer(tiny_config(positions="none", parallel=True))
+    randomized(layer)
+    x = randn(1, 5, 16)
+    expected = (
+        x + layer.attention(layer.attention_norm(x), None, None) + layer.mlp(layer.mlp_norm(x))
+    )
     assert torch.equal(layer(x, None, None), expected)
 
 

@@ -124,8 +124,8 @@ MISTAKES: list[tuple[Change, str]] = [
     # choices
     (
         ("layers = 4", 'layers = 4\ndepth = "interleaved"'),
-        "stage.grown.grow.depth to be 'interleave', 'stack' or 'insert'; "
-        'got "interleaved". Try interleave.',
+        "stage.grown.grow.depth to be 'interleave', 'stack', 'insert', 'solar', 'middle', "
+        "'middle-layerwise', 'append' or 'explicit'; got \"interleaved\". Try interleave.",
     ),
     (
         (LAYERS, f'{LAYERS}\npositions = "rope"'),

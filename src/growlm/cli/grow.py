@@ -3,35 +3,76 @@
 import argparse
 from pathlib import Path
 
+from growlm.base.errors import RecipeError
 from growlm.cli import options as shared
 from growlm.cli.parser import whole_number
 from growlm.cli.signals import caught
 from growlm.pipeline.folder import existing
-from growlm.pipeline.growing import Growth, grow
+from growlm.pipeline.growing import Growth, Operators, Target, changes, comparison, grow
+
+SIZES = ("layers", "width", "heads", "kv_heads", "head_width", "mlp")
+"""Sizes of the child that may be named."""
+
+OPERATORS = {
+    "--depth": (
+        "interleave",
+        "interleave, stack, insert, solar, middle, middle-layerwise, append, or explicit",
+    ),
+    "--copies": ("plain", "plain, scaled, or noised copies of layers"),
+    "--widen": ("lemon", "lemon, sparkling, or shrink-pad-perturb"),
+    "--units": ("uneven", "new, even, or uneven MLP units and heads"),
+}
+"""Options that name an operator: their default and their choices."""
+
+
+def layer_map(text: str) -> tuple[int, ...]:
+    """Return a written layer map.
+
+    >>> layer_map("0,0,1,-2")
+    (0, 0, 1, -2)
+
+    Raises:
+        RecipeError: It is not a list of whole numbers.
+    """
+    try:
+        return tuple(int(layer) for layer in text.split(","))
+    except ValueError:
+        raise RecipeError(
+            "--layer-map to be whole numbers with commas", got=f"'{text}'", fix="0,0,1,1"
+        ) from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("parent", type=Path, metavar="PARENT", help="a checkpoint's folder")
     parser.add_argument("child", type=Path, metavar="CHILD", help="a folder that is not there yet")
+    for name in SIZES:
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(
+            option,
+            type=whole_number(option),
+            default=None,
+            metavar="N",
+            help=f"the child's {name} (the parent's)",
+        )
+    for option, (default, meaning) in OPERATORS.items():
+        text = f"{meaning} (default: {default})"
+        parser.add_argument(option, default=default, metavar="NAME", help=text)
     parser.add_argument(
-        "--layers",
-        type=whole_number("--layers"),
-        required=True,
-        metavar="N",
-        help="the child's layers",
+        "--layer-map",
+        type=layer_map,
+        default=None,
+        metavar="0,0,1,-2",
+        help="for explicit: the parent's layer of each layer, -1 - i for a silent copy of layer i",
     )
     parser.add_argument(
-        "--depth",
-        default="interleave",
-        metavar="OPERATOR",
-        help="interleave, stack, or insert (default: interleave)",
+        "--seed", type=int, default=0, metavar="N", help="of what the growth draws (0)"
     )
     parser.add_argument(
         "--optimizer-state",
         default="asymmetric",
         metavar="MODE",
-        help="drop, copy, or asymmetric (default: asymmetric)",
+        help="drop, copy, asymmetric, or exact (default: asymmetric)",
     )
     parser.add_argument(
         "--context",
@@ -52,12 +93,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    sizes = {name: getattr(options, name) for name in SIZES}
+    if all(size is None for size in sizes.values()):
+        raise RecipeError("a size of the child", got="none", fix="--layers 12")
     growth = Growth(
         parent=options.parent,
         child=options.child,
-        operator=options.depth,
-        layers=options.layers,
+        target=Target(**sizes),
+        operators=Operators(
+            depth=options.depth,
+            layer_map=options.layer_map,
+            widen=options.widen,
+            units=options.units,
+            copies=options.copies,
+        ),
         optimizer_state=options.optimizer_state,
+        seed=options.seed,
         context=options.context,
         stage=options.child.name,
     )
@@ -66,13 +117,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(found.model_dump_json())
     elif not options.quiet:
-        kind = found.batches.removesuffix(" tokens")
         print(
-            f"{options.child}: {found.layers_from} -> {found.layers_to} layers by "
-            f"{found.operator} ({found.claim}), {found.parent_parameters:,} -> "
-            f"{found.child_parameters:,} parameters\n"
-            f"on {found.tokens:,} {kind} tokens: largest logit difference "
-            f"{found.max_logit_difference:.3g}, loss {found.loss_before:.4f} -> "
-            f"{found.loss_after:.4f}"
+            f"{options.child}: {changes(found)}, {found.parent_parameters:,} -> "
+            f"{found.child_parameters:,} parameters\n{comparison(found)}"
         )
     return 0

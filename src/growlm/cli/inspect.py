@@ -7,6 +7,7 @@ from typing import Any
 
 from growlm.base.units import format_count
 from growlm.cli import options as shared
+from growlm.pipeline.growing import Certificate, changes, comparison
 from growlm.pipeline.inspecting import inspect
 
 
@@ -51,9 +52,12 @@ def _lineage(lineage: list[dict[str, Any]]) -> list[str]:
 def _certificate(found: dict[str, Any] | None) -> list[str]:
     if found is None:
         return ["certificate  none: this model was not grown"]
+    certificate = Certificate.model_validate(found)
     return [
-        f"certificate  {found['operator']} {found['layers_from']} -> {found['layers_to']}, claims "
-        f"to be {found['claim']}; largest logit difference {found['max_logit_difference']:.3g} "
-        f"and loss {found['loss_before']:.4f} -> {found['loss_after']:.4f} on "
-        f"{found['tokens']:,} {found['batches'].removesuffix(' tokens')} tokens"
+        f"certificate  {changes(certificate)}; {comparison(certificate)}",
+        *(
+            f"             largest logit difference {each.max_logit_difference:.3g} in "
+            f"{each.dtype} at context {each.context}"
+            for each in certificate.measurements
+        ),
     ]

@@ -22,6 +22,8 @@ COMMANDS = {
     "average": "average checkpoints of one stage",
     "evaluate": "score checkpoints on held-out documents",
     "log": "write a run's training log",
+    "import": "make a checkpoint of a Hugging Face folder",
+    "export": "make a Hugging Face folder of a checkpoint",
     "inspect": "print what a checkpoint records of itself",
     "schema": "print the recipe's JSON Schema",
 }

@@ -102,10 +102,7 @@ def from_json(json: str, *, end_of_text: str, name: str = "tokenizer.json") -> T
     Raises:
         CorpusError: It is no tokenizer, or lacks the end of text.
     """
-    try:
-        backend = tokenizers.Tokenizer.from_str(json)
-    except Exception as error:  # the library raises nothing narrower
-        raise _no_tokenizer(name, error) from error
+    backend = parsed(json, name=name)
     vocab = backend.get_vocab(with_added_tokens=True)
     if end_of_text not in vocab:
         raise _no_end_of_text(backend, end_of_text, name=name)
@@ -118,6 +115,18 @@ def from_json(json: str, *, end_of_text: str, name: str = "tokenizer.json") -> T
         end_of_text=vocab[end_of_text],
         backend=backend,
     )
+
+
+def parsed(json: str, *, name: str = "tokenizer.json") -> tokenizers.Tokenizer:
+    """Return the library's own object for a ``tokenizer.json``, as it is.
+
+    Raises:
+        CorpusError: It is no tokenizer.
+    """
+    try:
+        return tokenizers.Tokenizer.from_str(json)
+    except Exception as error:  # the library raises nothing narrower
+        raise _no_tokenizer(name, error) from error
 
 
 def _no_tokenizer(name: str, error: Exception) -> CorpusError:

@@ -1,45 +1,253 @@
-"""Applying a depth plan: the parent's weights in, the child's out; nothing is shared or drawn."""
+"""Applying a plan: the parent's weights in, the child's out, one tensor at a time if need be."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from growlm.growth.depth import DepthPlan
-from growlm.model.config import GPTConfig
-from growlm.model.spaces import is_layer_output, split_name
+from growlm.base.seeds import seed_for
+from growlm.growth.maps import SpaceMap
+from growlm.growth.plan import GrowthPlan
+from growlm.model.init import STD
+from growlm.model.spaces import axes, is_layer_output, split_name
+
+Read = Callable[[str], Tensor]
+"""The parent's tensor of a name."""
 
 
-def child_config(parent: GPTConfig, plan: DepthPlan) -> GPTConfig:
-    """Return the child's shape: the parent's with the plan's layers."""
-    return replace(parent, layers=plan.layers)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factors:
+    """What growing does to one tensor; every field broadcasts to the child's shape.
+
+    Where ``kept``, the child's entry is ``value`` times its parent's, and its gradient
+    ``gradient`` times its parent's. Elsewhere it has no parent.
+    """
+
+    value: Tensor
+    gradient: Tensor
+    kept: Tensor
+    first: Tensor
+    """Kept, and the first copy along every axis."""
 
 
-def child_names(name: str, plan: DepthPlan) -> Iterator[tuple[str, int | None]]:
-    """Yield each child weight that comes from a parent weight, with its layer if it has one."""
-    layer, inner = split_name(name)
-    if layer is None:
-        yield name, None
-        return
-    for child_layer, source in enumerate(plan.sources):
-        if source == layer:
-            yield f"layers.{child_layer}.{inner}", child_layer
+class Grower:
+    """A plan, ready to be applied to any number of tensors, in any order."""
+
+    def __init__(self, plan: GrowthPlan) -> None:
+        self.plan = plan
+        self._axes: dict[str, _Axis] = {}
+
+    def source(self, name: str) -> str:
+        """Return the parent's name of what a tensor of the child comes from."""
+        layer, inner = split_name(name)
+        return name if layer is None else f"layers.{self.plan.depth.sources[layer]}.{inner}"
+
+    def tensor(self, name: str, read: Read) -> Tensor:
+        """Return one tensor of the child, in the parent's dtype; it shares no storage.
+
+        A silent layer's outputs, biases included, are zero. Its other weights are not: two zeros
+        in a row would never learn.
+
+        Args:
+            name: The child's name of it.
+            read: The parent's tensors by name.
+        """
+        parent = read(self.source(name))
+        if is_silenced(self.plan, name):
+            return torch.zeros(self.shape(name, parent), dtype=parent.dtype)
+        grown = parent
+        for dim, (axis, role) in enumerate(self._touched(name)):
+            grown = _grown(grown, axis, role, _Draw(self.plan.seed, name, dim))
+        grown = self._scaled(name, grown)
+        return grown.clone() if grown is parent else grown
+
+    def shape(self, name: str, parent: Tensor) -> tuple[int, ...]:
+        """Return the shape of a tensor of the child."""
+        sizes = [axis.map.size for axis, _ in self._touched(name)]
+        return tuple(sizes) if sizes else tuple(parent.shape)
+
+    def select(self, name: str, parent: Tensor) -> Tensor:
+        """Return the parent's entries in the child's places, unscaled; zero where there is none."""
+        for dim, (axis, _) in enumerate(self._touched(name)):
+            if not axis.plain:
+                kept = axis.kept.view(-1, *([1] * (parent.dim() - 1 - dim)))
+                parent = parent.index_select(dim, axis.index) * kept
+        return parent.clone()
+
+    def factors(self, name: str) -> Factors:
+        """Return what growing does to a tensor's values and gradients."""
+        layer, _ = split_name(name)
+        value, gradient = torch.ones((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+        kept = first = torch.tensor(layer not in self.plan.depth.silent)
+        touched = self._touched(name)
+        for dim, (axis, role) in enumerate(touched):
+            shape = [-1 if other == dim else 1 for other in range(len(touched))]
+            write, read = axis.write.view(shape), axis.read.view(shape)
+            value = value * {"writes": write, "reads": read}.get(role, torch.ones_like(write))
+            gradient = gradient * {"reads": write, "indexes": torch.ones_like(write)}.get(
+                role, read
+            )
+            kept, first = kept & axis.kept.view(shape), first & axis.first.view(shape)
+        is_first = layer is None or self.plan.depth.is_first_copy(layer)
+        return Factors(
+            value=value * self.scale(name),
+            gradient=gradient / self._norm_scale(name),
+            kept=kept,
+            first=first & is_first,
+        )
+
+    def scale(self, name: str) -> float:
+        """Return the factor of a whole tensor, beside those along its axes."""
+        return self._norm_scale(name) * self._output_scale(name)
+
+    def _touched(self, name: str) -> list[tuple["_Axis", str]]:
+        return [(self._axis(each.space), each.role) for each in axes(name)]
+
+    def _axis(self, space: str) -> "_Axis":
+        if space not in self._axes:
+            self._axes[space] = _axis_of(self.plan.axis(space))
+        return self._axes[space]
+
+    def _scaled(self, name: str, grown: Tensor) -> Tensor:
+        scale = self.scale(name)
+        grown = grown if scale == 1.0 else grown * scale
+        plan = self.plan
+        if grown.dim() < 2 or (plan.shrink == 1.0 and not plan.noise):
+            return self._with_new_tokens(name, grown)
+        std = plan.output_noise if is_layer_output(name) else plan.noise
+        noise = _Draw(plan.seed, name, 2).normal(grown.shape, std=std, like=grown)
+        return self._with_new_tokens(name, plan.shrink * grown + noise)
+
+    def _norm_scale(self, name: str) -> float:
+        """Return the factor of a norm's gain or offset; 1 for everything else."""
+        layer, inner = split_name(name)
+        final = self.plan.logit_gain if layer is None and inner.startswith("norm.") else 1.0
+        at = axes(name)[0]
+        is_gain = at.role == "sits" and at.space == "resid" and name.endswith("weight")
+        return final * (self.plan.norm_gain if is_gain else 1.0)
+
+    def _output_scale(self, name: str) -> float:
+        layer, _ = split_name(name)
+        if layer is None or not is_layer_output(name):
+            return 1.0
+        return self.plan.output_scale[layer]
+
+    def _with_new_tokens(self, name: str, grown: Tensor) -> Tensor:
+        if not self.plan.new_tokens or axes(name)[0].space != "vocab":
+            return grown
+        known = grown[: self.plan.parent.vocab_size]
+        rows = [known[list(pieces)] if pieces else known for pieces in self.plan.new_tokens]
+        start = self.plan.parent.vocab_size
+        grown[start : start + len(rows)] = torch.stack([each.mean(0) for each in rows])
+        return grown
 
 
-def grow_weights(parent: Mapping[str, Tensor], plan: DepthPlan) -> dict[str, Tensor]:
-    """Return the child's weights.
+def is_silenced(plan: GrowthPlan, name: str) -> bool:
+    """Return whether a tensor of the child is an output of a layer that nobody hears yet."""
+    return split_name(name)[0] in plan.depth.silent and is_layer_output(name)
 
-    Every weight of a layer is copied from its source; a silent layer's output projections, biases
-    included, are zero. Its other weights are not: two zeros in a row would never learn.
+
+def child_names(names: Iterator[str] | list[str], plan: GrowthPlan) -> Iterator[str]:
+    """Yield the child's names of the parent's tensors, layers in their order."""
+    layers: dict[int, list[str]] = {}
+    for name in names:
+        layer, inner = split_name(name)
+        if layer is None:
+            yield name
+        else:
+            layers.setdefault(layer, []).append(inner)
+    for place, source in enumerate(plan.depth.sources):
+        yield from (f"layers.{place}.{inner}" for inner in layers.get(source, ()))
+
+
+def grow_weights(parent: Mapping[str, Tensor], plan: GrowthPlan) -> dict[str, Tensor]:
+    """Return the child's weights; the same plan gives the same bytes.
 
     Args:
         parent: Weights by name, as ``GPT.state_dict`` has them.
-        plan: Where the child's layers come from.
+        plan: Where every coordinate of the child comes from.
     """
-    child: dict[str, Tensor] = {}
-    for name, tensor in parent.items():
-        for child_name, layer in child_names(name, plan):
-            silent = layer in plan.silent and is_layer_output(child_name)
-            child[child_name] = torch.zeros_like(tensor) if silent else tensor.clone()
-    return child
+    grower = Grower(plan)
+    return {
+        name: grower.tensor(name, parent.__getitem__) for name in child_names(list(parent), plan)
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Axis:
+    """A space map as tensors, one entry for each of the child's coordinates."""
+
+    map: SpaceMap
+    plain: bool
+    """Whether it changes nothing."""
+    index: Tensor
+    kept: Tensor
+    first: Tensor
+    write: Tensor
+    read: Tensor
+
+
+def _axis_of(map_: SpaceMap) -> _Axis:
+    sources = [0 if source is None else source for source in map_.sources]
+    return _Axis(
+        map=map_,
+        plain=map_.is_identity,
+        index=torch.tensor(sources),
+        kept=torch.tensor([source is not None for source in map_.sources]),
+        first=torch.tensor(map_.is_first_copy),
+        write=torch.tensor(map_.writes, dtype=torch.float64),
+        read=torch.tensor(map_.reads, dtype=torch.float64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """A named stream of normal numbers, one for each axis of each tensor."""
+
+    seed: int
+    name: str
+    dim: int
+
+    def normal(self, shape: tuple[int, ...], *, std: float, like: Tensor) -> Tensor:
+        stream = torch.Generator().manual_seed(seed_for(self.seed, self.name, str(self.dim)))
+        return (torch.randn(shape, generator=stream) * std).to(like.dtype)
+
+
+def _grown(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
+    """Return a tensor grown along one axis."""
+    if axis.plain:
+        return tensor
+    dim = draw.dim
+    shape = [-1 if other == dim else 1 for other in range(tensor.dim())]
+    grown = tensor.index_select(dim, axis.index)
+    factor = {"writes": axis.write, "reads": axis.read}.get(role)
+    if factor is not None:
+        grown *= factor.to(grown.dtype).view(shape)
+    missing = (~axis.kept).nonzero()[:, 0]
+    if missing.numel():
+        grown.index_copy_(dim, missing, _filling(tensor, axis, role, draw, missing.numel()))
+    return grown
+
+
+_DRAWN = {("writes", "new"), ("reads", "mean"), ("reads", "zero")} | {
+    (role, "random") for role in ("writes", "reads")
+}
+"""Which side of a coordinate without a source is drawn, by its fill."""
+
+
+def _filling(  # noqa: PLR0917 - one caller, above
+    tensor: Tensor, axis: _Axis, role: str, draw: _Draw, count: int
+) -> Tensor:
+    """Return what the coordinates without a source hold."""
+    fill, dim = axis.map.fill, draw.dim
+    shape = tuple(count if other == dim else size for other, size in enumerate(tensor.shape))
+    if role == "sits":
+        return torch.full(shape, 1.0 if draw.name.endswith("weight") else 0.0, dtype=tensor.dtype)
+    if role == "writes" and fill == "mean":
+        return tensor.mean(dim, keepdim=True).expand(shape)
+    if tensor.dim() < 2 or (role, fill) not in _DRAWN:
+        return torch.zeros(shape, dtype=tensor.dtype)
+    std = float(tensor.std()) if fill == "random" else STD
+    std *= float(axis.read[-1]) if fill == "random" and role == "reads" else 1.0
+    return draw.normal(shape, std=std, like=tensor)

@@ -1,44 +1,78 @@
-"""What becomes of the optimizer's moments when a model grows."""
+"""What becomes of the optimizer's state when a model grows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from growlm.base.errors import GrowthError, nearest
-from growlm.growth.apply import child_names
-from growlm.growth.depth import DepthPlan
+from growlm.growth.apply import Factors, Grower, child_names
+from growlm.growth.plan import GrowthPlan
 
-MODES = ("drop", "copy", "asymmetric")
-"""Every treatment of the moments, by the name recipes use."""
+MODES = ("drop", "copy", "asymmetric", "exact")
+"""Every treatment of the optimizer's state, by the name recipes use."""
+
+POWERS = {"exp_avg": 1, "exp_avg_sq": 2}
+"""How often a gradient's factor enters each moment."""
 
 
-def grow_moments(parent: Mapping[str, Tensor], plan: DepthPlan, *, mode: str) -> dict[str, Tensor]:
+def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -> dict[str, Tensor]:
     """Return the child's optimizer state.
 
-    ``drop`` forgets all of it. ``copy`` gives every copy its source's moments and step count.
-    ``asymmetric`` gives them to the first copy only and starts the others from nothing, so that
-    copies part. A silent layer is new in every mode: its moments are zero and its step is 0,
-    because its gradients are not its source's.
+    A child's gradient is gamma times its parent's, so its moments are gamma and gamma squared
+    times its parent's; c is the factor of its value. ``drop`` forgets all state. ``copy`` gives
+    every copy its scaled moments and its source's step count. ``asymmetric`` gives them to the
+    first copy only and starts the others from nothing, so that copies part. ``exact`` is ``copy``
+    with what lets the child follow its parent step for step: factors c of the learning rate, 1/c
+    of the decay, and gamma of eps. What has no parent, a silent layer included, starts from
+    nothing in every mode, with its step at 0 where a whole tensor is new.
 
     Args:
         parent: State by ``KEY.NAME``, as ``optim.adamw.state_tensors`` returns it.
-        plan: Where the child's layers come from.
+        plan: Where every coordinate of the child comes from.
         mode: One of ``MODES``.
 
     Raises:
-        GrowthError: There is no such mode.
+        GrowthError: There is no such mode, or ``exact`` is asked of a plan that has no exact law.
     """
     check_mode(mode)
     if mode == "drop":
         return {}
-    child: dict[str, Tensor] = {}
-    for full_name, tensor in parent.items():
-        key, name = full_name.split(".", 1)
-        for child_name, layer in child_names(name, plan):
-            kept = layer is None or _keeps(plan, layer, mode)
-            child[f"{key}.{child_name}"] = tensor.clone() if kept else torch.zeros_like(tensor)
-    return child
+    if mode == "exact":
+        check_lawful(plan)
+    grower = Grower(plan)
+    names = [name.removeprefix("step.") for name in parent if name.startswith("step.")]
+    return {
+        f"{key}.{name}": tensor
+        for name in child_names(names, plan)
+        for key, tensor in _state(grower, name, parent, mode)
+    }
+
+
+def _state(
+    grower: Grower, name: str, parent: Mapping[str, Tensor], mode: str
+) -> Iterator[tuple[str, Tensor]]:
+    factors, source = grower.factors(name), grower.source(name)
+    kept = factors.first if mode == "asymmetric" else factors.kept
+    steps = parent[f"step.{source}"]
+    yield "step", steps.clone() if kept.any() else torch.zeros_like(steps)
+    for key, power in POWERS.items():
+        moment = parent[f"{key}.{source}"]
+        yield key, grower.select(name, moment) * (factors.gradient**power * kept).to(moment.dtype)
+    if mode == "exact":
+        yield from _multipliers(factors)
+
+
+def _multipliers(factors: Factors) -> Iterator[tuple[str, Tensor]]:
+    """Yield what makes AdamW follow the parent; a new entry learns as any other."""
+    one = torch.ones((), dtype=torch.float64)
+    for key, factor in (
+        ("lr_scale", factors.value),
+        ("decay_scale", 1.0 / factors.value),
+        ("eps_scale", factors.gradient),
+    ):
+        scale = torch.where(factors.kept, factor, one)
+        yield key, (scale.flatten()[0] if (scale == scale.flatten()[0]).all() else scale).clone()
 
 
 def check_mode(mode: str) -> None:
@@ -55,7 +89,21 @@ def check_mode(mode: str) -> None:
         )
 
 
-def _keeps(plan: DepthPlan, layer: int, mode: str) -> bool:
-    if mode == "copy":
-        return layer not in plan.silent
-    return plan.is_first_copy(layer)
+def check_lawful(plan: GrowthPlan) -> None:
+    """Refuse a plan for which no exact law of the optimizer's state is known.
+
+    Raises:
+        GrowthError: The child is not exact, its residual stream is padded, or key/value heads were
+            split among their queries: there gradients are no multiple of the parent's.
+    """
+    reasons = list(plan.departures)
+    if None in plan.resid.sources:
+        reasons.append("padding of the residual stream has gradients of its own")
+    if plan.kv_heads.size != plan.kv_heads.parent_size and plan.heads.is_identity:
+        reasons.append("key/value heads are split among their queries")
+    if reasons:
+        raise GrowthError(
+            "a growth with an exact law for the optimizer's state",
+            got=reasons[0],
+            fix="optimizer_state = asymmetric, or copy",
+        )

@@ -44,10 +44,11 @@ def rotary_angles(
 ) -> tuple[Float[Tensor, "T P"], Float[Tensor, "T P"]]:
     """Return cosine and sine of each pair's angle at each place.
 
-    Su et al., arXiv:2104.09864, equation 15; halves are paired, as GPT-NeoX and Llama do.
+    Su et al., arXiv:2104.09864, equation 15; halves are paired, as GPT-NeoX and Llama do. With a
+    share below one, the frequencies are those of a head as narrow as the part that is turned.
     """
-    pairs = torch.arange(0, config.head_width, 2, device=device, dtype=torch.float32)
-    frequencies_P = config.rotary_base ** (-pairs / config.head_width)
+    pairs = torch.arange(0, config.rotary_width, 2, device=device, dtype=torch.float32)
+    frequencies_P = config.rotary_base ** (-pairs / config.rotary_width)
     places_T = torch.arange(tokens, device=device, dtype=torch.float32)
     angles_TP = torch.outer(places_T, frequencies_P)
     return angles_TP.cos(), angles_TP.sin()
@@ -56,10 +57,12 @@ def rotary_angles(
 def rotate(
     x_BHTK: Float[Tensor, "B H T K"], cos_TP: Float[Tensor, "T P"], sin_TP: Float[Tensor, "T P"]
 ) -> Float[Tensor, "B H T K"]:
-    """Turn each pair (i, i + P) by its angle."""
-    first, second = x_BHTK.chunk(2, dim=-1)
+    """Turn each pair (i, i + P) by its angle; what lies behind the pairs stays as it is."""
+    pairs = cos_TP.shape[-1]
+    first, second, still = x_BHTK.tensor_split((pairs, 2 * pairs), dim=-1)
     cos_TP, sin_TP = cos_TP.to(x_BHTK.dtype), sin_TP.to(x_BHTK.dtype)
-    return torch.cat((first * cos_TP - second * sin_TP, second * cos_TP + first * sin_TP), dim=-1)
+    turned = (first * cos_TP - second * sin_TP, second * cos_TP + first * sin_TP)
+    return torch.cat((*turned, still), dim=-1)
 
 
 class Places(nn.Module):
@@ -83,17 +86,32 @@ class Places(nn.Module):
         return None, None
 
 
+class HeadNorm(nn.Module):
+    """RMSNorm over the width of a head; all heads share its gain (Qwen3, arXiv:2505.09388)."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.eps = config.norm_eps
+        self.weight = nn.Parameter(torch.ones(config.head_width))
+
+    def forward(self, x_BHTK: Float[Tensor, "B H T K"]) -> Float[Tensor, "B H T K"]:
+        """Normalise each head's vector; in the type of its input, which autocast may narrow."""
+        weight_K = self.weight.to(x_BHTK.dtype)
+        return F.rms_norm(x_BHTK, weight_K.shape, weight_K, self.eps)
+
+
 class Attention(nn.Module):
     """Causal self-attention with grouped key/value heads."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        bias = config.linear_bias
-        self.query = nn.Linear(config.width, config.attention_width, bias=bias)
-        self.key = nn.Linear(config.width, config.kv_width, bias=bias)
-        self.value = nn.Linear(config.width, config.kv_width, bias=bias)
-        self.output = nn.Linear(config.attention_width, config.width, bias=bias)
+        self.query = nn.Linear(config.width, config.attention_width, bias=config.qkv_bias)
+        self.key = nn.Linear(config.width, config.kv_width, bias=config.qkv_bias)
+        self.value = nn.Linear(config.width, config.kv_width, bias=config.qkv_bias)
+        self.query_norm = HeadNorm(config) if config.qk_norm else None
+        self.key_norm = HeadNorm(config) if config.qk_norm else None
+        self.output = nn.Linear(config.attention_width, config.width, bias=config.output_bias)
 
     def forward(
         self,
@@ -106,6 +124,8 @@ class Attention(nn.Module):
             projection(x_BTD).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
         )
+        if self.query_norm is not None and self.key_norm is not None:
+            query, key = self.query_norm(query), self.key_norm(key)
         if angles is not None:
             query, key = rotate(query, *angles), rotate(key, *angles)
         mixed_BHTK = F.scaled_dot_product_attention(

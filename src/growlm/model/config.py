@@ -5,7 +5,7 @@ Axis letters, the same everywhere::
     B  sequences in a batch      T  tokens in a sequence      D  residual width
     H  query heads               G  key/value heads           K  width of one head
     F  hidden units of the MLP   V  rows of the embedding     N  tokens, B and T flattened
-    P  rotary pairs, K / 2
+    P  rotary pairs, half of the width that is turned
 """
 
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from growlm.base.errors import RecipeError
 
 Positions = Literal["alibi", "learned", "rotary", "none"]
 Norm = Literal["layernorm", "rmsnorm"]
-Activation = Literal["gelu", "swiglu"]
+Activation = Literal["gelu", "gelu-tanh", "swiglu"]
 
 VOCAB_MULTIPLE = 128
 """Rows of an embedding are padded to a multiple of this, for the matrix units' sake."""
@@ -41,11 +41,19 @@ class GPTConfig:
     positions: Positions
     norm: Norm
     activation: Activation
-    linear_bias: bool
+    parallel: bool
+    """Attention and MLP both read a layer's input, rather than one after the other."""
+    qk_norm: bool
+    """An RMSNorm over each head's queries and keys."""
+    qkv_bias: bool
+    output_bias: bool
+    mlp_bias: bool
     norm_bias: bool
     tied: bool
     norm_eps: float
     rotary_base: float
+    rotary_share: float
+    """Share of each head's width that rotary positions turn."""
     dropout: float
     attention_dropout: float
 
@@ -57,18 +65,33 @@ class GPTConfig:
                 got=f"heads={self.heads}, kv_heads={self.kv_heads}",
                 fix=f"kv_heads={_divisor(self.heads, self.kv_heads)}",
             )
-        if self.positions == "rotary" and self.head_width % 2:
-            raise RecipeError(
-                "rotary positions to turn pairs, so an even head_width",
-                got=f"head_width={self.head_width}",
-                fix=f"head_width={self.head_width + 1}",
-            )
+        if self.positions == "rotary":
+            self._check_rotary()
         if self.padded_vocab_size < self.vocab_size:
             raise RecipeError(
                 "the embedding to have a row for every token",
                 got=f"vocab_size={self.vocab_size}, rows={self.padded_vocab_size}",
                 fix=f"padded_vocab_size={padded(self.vocab_size)}",
             )
+
+    def _check_rotary(self) -> None:
+        if self.rotary_share == 1 and self.head_width % 2:
+            raise RecipeError(
+                "rotary positions to turn pairs, so an even head_width",
+                got=f"head_width={self.head_width}",
+                fix=f"head_width={self.head_width + 1}",
+            )
+        if not 0 < self.rotary_width <= self.head_width or self.rotary_width % 2:
+            raise RecipeError(
+                "rotary positions to turn pairs, so an even share of head_width",
+                got=f"rotary_share={self.rotary_share:g} of head_width={self.head_width}",
+                fix=f"rotary_share={2 / self.head_width:g}, or a multiple of it",
+            )
+
+    @property
+    def rotary_width(self) -> int:
+        """Width of a head's part that rotary positions turn."""
+        return int(self.rotary_share * self.head_width)
 
     @property
     def attention_width(self) -> int:

@@ -15,11 +15,14 @@ def layer_matrix_parameters(config: GPTConfig) -> int:
 
 def layer_vector_parameters(config: GPTConfig) -> int:
     """Return the biases, gains and offsets of one layer."""
-    norms = 2 * config.width * (2 if config.norm_bias else 1)
-    if not config.linear_bias:
-        return norms
     hidden = config.mlp * (2 if config.activation == "swiglu" else 1)
-    return norms + config.attention_width + 2 * config.kv_width + 2 * config.width + hidden
+    return (
+        2 * config.width * (2 if config.norm_bias else 1)
+        + 2 * config.head_width * config.qk_norm
+        + (config.attention_width + 2 * config.kv_width) * config.qkv_bias
+        + config.width * config.output_bias
+        + (hidden + config.width) * config.mlp_bias
+    )
 
 
 def parameters(config: GPTConfig) -> int:

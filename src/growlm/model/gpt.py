@@ -65,6 +65,12 @@ class GPT(nn.Module):
         return self.position(torch.arange(tokens, device=self.position.weight.device))
 
 
+def weight_shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
+    """Return every weight of a model and its shape, without making one."""
+    with torch.device("meta"):
+        return {name: tuple(each.shape) for name, each in GPT(config).named_parameters()}
+
+
 def with_weights(config: GPTConfig, weights: Mapping[str, Tensor]) -> GPT:
     """Return a model that owns a copy of these weights; none are drawn for it first.
 

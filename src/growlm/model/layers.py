@@ -29,14 +29,16 @@ class Norm(nn.Module):
 
 
 class MLP(nn.Module):
-    """``down(gelu(up x))`` with the exact GELU, or ``down(silu(gate x) * up x)``.
+    """``down(gelu(up x))``, or ``down(silu(gate x) * up x)``.
 
+    ``gelu`` is exact; ``gelu-tanh`` approximates it by a hyperbolic tangent, as GPT-2 does.
     Hendrycks and Gimpel, arXiv:1606.08415; Shazeer, arXiv:2002.05202.
     """
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        bias = config.linear_bias
+        bias = config.mlp_bias
+        self.approximate = "tanh" if config.activation == "gelu-tanh" else "none"
         self.gate = (
             nn.Linear(config.width, config.mlp, bias=bias)
             if config.activation == "swiglu"
@@ -48,12 +50,16 @@ class MLP(nn.Module):
     def forward(self, x_BTD: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Transform each token by itself."""
         if self.gate is None:
-            return self.down(F.gelu(self.up(x_BTD)))
+            return self.down(F.gelu(self.up(x_BTD), approximate=self.approximate))
         return self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
 
 
 class Layer(nn.Module):
-    """Attention, then the MLP, each behind a norm and beside the residual stream."""
+    """Attention and MLP, each behind a norm and beside the residual stream.
+
+    One after the other; or, in parallel, both on the layer's input (Wang and Komatsuzaki, GPT-J,
+    2021; Black et al., arXiv:2204.06745).
+    """
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -62,6 +68,7 @@ class Layer(nn.Module):
         self.mlp_norm = Norm(config)
         self.mlp = MLP(config)
         self.dropout = config.dropout
+        self.parallel = config.parallel
 
     def forward(
         self,
@@ -70,8 +77,9 @@ class Layer(nn.Module):
         angles: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "B T D"]:
         """Add what attention and MLP find to the residual stream."""
-        x_BTD = x_BTD + self._drop(self.attention(self.attention_norm(x_BTD), bias, angles))
-        return x_BTD + self._drop(self.mlp(self.mlp_norm(x_BTD)))
+        between = x_BTD + self._drop(self.attention(self.attention_norm(x_BTD), bias, angles))
+        read_BTD = x_BTD if self.parallel else between
+        return between + self._drop(self.mlp(self.mlp_norm(read_BTD)))
 
     def _drop(self, x_BTD: Tensor) -> Tensor:
         return F.dropout(x_BTD, self.dropout, self.training) if self.dropout else x_BTD

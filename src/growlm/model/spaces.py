@@ -1,8 +1,10 @@
 """Which space each axis of each weight touches: the one table that growing reads.
 
 A matrix is stored ``[out, in]``: its rows *write* a space, its columns *read* one. ``resid`` is the
-residual stream, ``query``, ``key`` and ``value`` are heads times head width, ``mlp`` the hidden
-units, ``vocab`` and ``place`` index rows. A norm *sits* on the residual stream.
+residual stream; ``query`` is heads times head width, ``key`` and ``value`` are key/value heads
+times head width, and ``attended`` is what the output reads of all query heads; ``mlp`` are the
+hidden units; ``vocab`` and ``place`` index rows. A norm *sits* on the residual stream, or on the
+width of one head, ``head_width``.
 """
 
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ class Axis:
 _RESID_IN = Axis("resid", "reads")
 _RESID_OUT = Axis("resid", "writes")
 _RESID_AT = Axis("resid", "sits")
+_HEAD_AT = Axis("head_width", "sits")
 
 LAYER_SPACES: dict[str, tuple[Axis, ...]] = {
     "attention_norm.weight": (_RESID_AT,),
@@ -34,7 +37,9 @@ LAYER_SPACES: dict[str, tuple[Axis, ...]] = {
     "attention.key.bias": (Axis("key", "writes"),),
     "attention.value.weight": (Axis("value", "writes"), _RESID_IN),
     "attention.value.bias": (Axis("value", "writes"),),
-    "attention.output.weight": (_RESID_OUT, Axis("value", "reads")),
+    "attention.query_norm.weight": (_HEAD_AT,),
+    "attention.key_norm.weight": (_HEAD_AT,),
+    "attention.output.weight": (_RESID_OUT, Axis("attended", "reads")),
     "attention.output.bias": (_RESID_OUT,),
     "mlp_norm.weight": (_RESID_AT,),
     "mlp_norm.bias": (_RESID_AT,),

@@ -1,12 +1,13 @@
 """AdamW with decay on matrices only, and its state by parameter name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from growlm.base.errors import CheckpointError
+from growlm.optim.scaled_adamw import SCALES, ScaledAdamW
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 STATE = ("step", *MOMENTS)
@@ -22,8 +23,16 @@ class AdamWSettings:
     weight_decay: float
 
 
-def adamw(model: nn.Module, settings: AdamWSettings) -> torch.optim.AdamW:
-    """Return a fused AdamW: matrices decay; biases, gains and offsets do not."""
+def adamw(
+    model: nn.Module, settings: AdamWSettings, *, scaled: bool = False
+) -> torch.optim.Optimizer:
+    """Return a fused AdamW: matrices decay; biases, gains and offsets do not.
+
+    Args:
+        model: Its parameters, in their order.
+        settings: Everything but the schedule.
+        scaled: Whether state may hold factors of rate, decay and eps, as exact growth needs.
+    """
     parameters = list(model.parameters())
     groups = [
         {
@@ -32,8 +41,11 @@ def adamw(model: nn.Module, settings: AdamWSettings) -> torch.optim.AdamW:
         },
         {"params": [each for each in parameters if each.dim() <= 1], "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]
+    if scaled:
+        return ScaledAdamW(groups, lr=settings.peak_lr, betas=settings.betas, eps=settings.eps)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        groups,
         lr=settings.peak_lr,
         betas=settings.betas,
         eps=settings.eps,
@@ -48,14 +60,14 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's state by ``KEY.NAME``, KEY one of ``STATE``.
+    """Return the optimizer's state by ``KEY.NAME``, KEY one of ``STATE`` or ``SCALES``.
 
     A parameter that has not been stepped yet has no entry.
     """
     return {
         f"{key}.{name}": optimizer.state[parameter][key]
         for name, parameter in model.named_parameters()
-        for key in STATE
+        for key in (*STATE, *SCALES)
         if key in optimizer.state[parameter]
     }
 
@@ -79,15 +91,19 @@ def load_state_tensors(
         for key in STATE:
             if f"{key}.{name}" in tensors:
                 state[key].copy_(tensors[f"{key}.{name}"])
+        for key in SCALES:
+            if f"{key}.{name}" in tensors:
+                state[key] = tensors[f"{key}.{name}"].to(parameter.device, parameter.dtype)
 
 
 def _check(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     for full_name, tensor in tensors.items():
         key, _, name = full_name.partition(".")
-        wanted: Iterable[int] | None = None
-        if key in STATE and name in parameters:
-            wanted = () if key == "step" else parameters[name].shape
-        if wanted is None or tuple(tensor.shape) != tuple(wanted):
+        wanted: list[tuple[int, ...]] = []
+        if key in (*STATE, *SCALES) and name in parameters:
+            wanted += [()] if key == "step" or key in SCALES else []
+            wanted += [tuple(parameters[name].shape)] if key != "step" else []
+        if tuple(tensor.shape) not in wanted:
             raise CheckpointError(
                 "optimizer state of this model's parameters",
                 got=f"{full_name} of shape {tuple(tensor.shape)}",

@@ -42,6 +42,7 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
             training={**last.training, "averaged": len(paths)},
             end_of_text=last.end_of_text,
             tokenizer=checkpoint.load_tokenizer(last_path),
+            tokenizer_files=checkpoint.load_tokenizer_files(last_path, last),
             certificate=last.certificate,
             weights=weights,
             optimizer={},

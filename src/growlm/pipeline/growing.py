@@ -1,7 +1,7 @@
 """The grow step: a parent checkpoint in, a child checkpoint with its certificate out."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +13,20 @@ from growlm.base.errors import CorpusError, StorageError
 from growlm.base.files import digest_of
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents, Meta
-from growlm.growth.apply import child_config, grow_weights
-from growlm.growth.certificate import Certificate, check_claim, check_parameters, compare
-from growlm.growth.depth import DepthPlan, depth_plan
-from growlm.growth.moments import check_mode, grow_moments
+from growlm.growth.apply import grow_weights
+from growlm.growth.certificate import (
+    Certificate,
+    adjacency,
+    changed_sizes,
+    check_claim,
+    check_parameters,
+    layer_norms,
+    measure,
+    norm_cliff,
+)
+from growlm.growth.moments import check_lawful, check_mode, grow_moments
+from growlm.growth.plan import GrowthPlan
+from growlm.growth.target import Operators, Target, growth_plan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters
 from growlm.model.gpt import GPT, with_weights
@@ -36,9 +46,11 @@ class Growth:
 
     parent: Path
     child: Path
-    operator: str
-    layers: int
+    target: Target
+    operators: Operators
     optimizer_state: str
+    seed: int
+    """Of what the growth draws."""
     context: int | None
     """The child's training context; the parent's when None."""
     stage: str
@@ -50,7 +62,7 @@ class Pair:
     """Parent and child side by side, before anything is written."""
 
     meta: Meta
-    depth: DepthPlan
+    plan: GrowthPlan
     parent: GPT
     child: GPT
 
@@ -91,9 +103,10 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
             training={},
             end_of_text=pair.meta.end_of_text,
             tokenizer=checkpoint.load_tokenizer(growth.parent),
+            tokenizer_files=checkpoint.load_tokenizer_files(growth.parent, pair.meta),
             certificate=certificate.model_dump(mode="json"),
             weights=dict(pair.child.named_parameters()),
-            optimizer=grow_moments(optimizer, pair.depth, mode=growth.optimizer_state),
+            optimizer=grow_moments(optimizer, pair.plan, mode=growth.optimizer_state),
             random={},
         ),
     )
@@ -103,14 +116,16 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
 def _pair(growth: Growth) -> Pair:
     meta = checkpoint.read_meta(growth.parent)
     config = meta.gpt_config()
-    depth = depth_plan(growth.operator, parent_layers=config.layers, layers=growth.layers)
+    plan = growth_plan(config, growth.target, growth.operators, seed=growth.seed)
+    if growth.optimizer_state == "exact":
+        check_lawful(plan)
     checkpoint.verify(growth.parent, meta)
     weights = checkpoint.load_weights(growth.parent)
     return Pair(
         meta=meta,
-        depth=depth,
+        plan=plan,
         parent=with_weights(config, weights),
-        child=with_weights(child_config(config, depth), grow_weights(weights, depth)),
+        child=with_weights(plan.child, grow_weights(weights, plan)),
     )
 
 
@@ -127,40 +142,66 @@ def _check_tokenizer(parent: Path, pair: Pair, run: RunFolder) -> None:
         )
 
 
-def _batches(pair: Pair, run: RunFolder | None) -> tuple[list[Tensor], BatchKind]:
-    """Return what the two are compared on: held-out windows where there are any."""
+def _batches(pair: Pair, run: RunFolder | None) -> tuple[list[list[Tensor]], BatchKind]:
+    """Return what the two are compared on, at the parent's context and at half of it."""
     config, tokenizer = pair.parent.config, pair.meta.files[checkpoint.TOKENIZER]
+    contexts = dict.fromkeys((config.context, max(config.context // 2, 1)))
     if run is not None:
-        windows = first_windows(run, config.context, count=SEQUENCES, tokenizer_sha256=tokenizer)
-        if windows:
+        windows = [
+            first_windows(run, context, count=SEQUENCES, tokenizer_sha256=tokenizer)
+            for context in contexts
+        ]
+        if all(windows):
             return windows, "held-out"
     stream = torch.Generator().manual_seed(seed_for(0, "certificate"))
-    shape = (SEQUENCES, config.context + 1)
-    return [torch.randint(config.vocab_size, shape, generator=stream)], "random tokens"
+    shapes = [(SEQUENCES, context + 1) for context in contexts]
+    drawn = [[torch.randint(config.vocab_size, shape, generator=stream)] for shape in shapes]
+    return drawn, "random tokens"
 
 
-def _certify(growth: Growth, pair: Pair, batches: Sequence[Tensor], kind: BatchKind) -> Certificate:
-    measured = compare(pair.parent, pair.child, batches)
-    check_claim(pair.depth, measured, operator=growth.operator)
+def _certify(
+    growth: Growth, pair: Pair, batches: Sequence[Sequence[Tensor]], kind: BatchKind
+) -> Certificate:
+    plan = pair.plan
+    measurements = measure(plan, pair.parent, pair.child, batches)
+    for measured in measurements:
+        check_claim(plan, measured)
     return Certificate(
-        operator=growth.operator,
-        layers_from=pair.parent.config.layers,
-        layers_to=pair.child.config.layers,
+        operator=growth.operators.depth,
+        sizes=changed_sizes(plan),
         optimizer_state=growth.optimizer_state,
-        sources=pair.depth.sources,
-        silent=pair.depth.silent,
-        claim=pair.depth.claim,
-        dtype=str(next(pair.child.parameters()).dtype).removeprefix("torch."),
+        sources=plan.depth.sources,
+        silent=plan.depth.silent,
+        claim=plan.claim,
+        departures=plan.departures,
         batches=kind,
-        tokens=measured.tokens,
-        max_logit_difference=measured.max_logit_difference,
-        loss_before=measured.loss_before,
-        loss_after=measured.loss_after,
+        measurements=measurements,
+        norm_cliff=norm_cliff(layer_norms(pair.parent), layer_norms(pair.child)),
+        adjacency=adjacency(plan.depth.sources, plan.depth.silent),
         parent_parameters=parameters(pair.parent.config),
         child_parameters=check_parameters(pair.child, dict(pair.child.named_parameters())),
         expected_parameters=parameters(pair.child.config),
-        plan_sha256=digest_of(asdict(pair.depth)),
+        plan_sha256=digest_of(plan.as_dict()),
         parent_sha256=pair.meta.weights_sha256,
+    )
+
+
+def changes(found: Certificate) -> str:
+    """Return what a growth did, as ``3 -> 6 layers by insert, 96 -> 128 width (exact)``."""
+    sizes = ", ".join(
+        f"{before} -> {after} {size}" + (f" by {found.operator}" if size == "layers" else "")
+        for size, (before, after) in found.sizes.items()
+    )
+    return f"{sizes or 'nothing'} ({found.claim})"
+
+
+def comparison(found: Certificate) -> str:
+    """Return what was measured of a growth, in fp32 at the longest context."""
+    measured, kind = found.main, found.batches.removesuffix(" tokens")
+    return (
+        f"on {measured.tokens:,} {kind} tokens: largest logit difference "
+        f"{measured.max_logit_difference:.3g}, loss {measured.loss_before:.4f} -> "
+        f"{measured.loss_after:.4f}"
     )
 
 
@@ -169,8 +210,8 @@ def _lineage(growth: Growth, pair: Pair) -> tuple[Ancestor, ...]:
     ended = last.model_copy(update={"weights_sha256": pair.meta.weights_sha256})
     own = Ancestor(
         stage=growth.stage,
-        origin=f"grown by {growth.operator}",
-        layers=growth.layers,
+        origin=f"grown by {growth.operators.depth}",
+        layers=pair.plan.depth.layers,
         tokens=0,
         flops=0.0,
         weights_sha256="",

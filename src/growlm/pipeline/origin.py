@@ -5,18 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from growlm.base.errors import RecipeError
-from growlm.checkpoint import read_meta
-from growlm.growth.depth import depth_plan
+from growlm.base.seeds import seed_for
+from growlm.checkpoint import Meta, load_tokenizer, read_meta
+from growlm.corpus.tokenizer import from_json
+from growlm.growth.plan import GrowthPlan
+from growlm.growth.target import Operators, Target, growth_plan
 from growlm.model.config import GPTConfig, head_width_of, padded
 from growlm.pipeline.stageplan import Origin, StagePlan
 from growlm.recipe.sections import Control, Grow, Model, Stage, is_checkpoint_path
 
 NORM_EPS = 1e-5
-ROTARY_BASE = 10_000.0
 
 
 def origin_of(
-    stage: Stage, earlier: Sequence[StagePlan], *, vocab_size: int, recipe_folder: Path
+    stage: Stage, earlier: Sequence[StagePlan], *, vocab_size: int, recipe_folder: Path, seed: int
 ) -> Origin:
     """Return where a stage's first weights come from.
 
@@ -26,9 +28,11 @@ def origin_of(
         GrowthError: The operator cannot grow the parent.
     """
     if stage.grow is not None and is_checkpoint_path(stage.grow.from_):
-        return _from_checkpoint(stage.grow, recipe_folder, stage.context, vocab_size)
+        found = _from_checkpoint(stage.grow, recipe_folder, vocab_size)
+        return _planned(found, stage, seed=seed)
     if stage.grow is not None:
-        return _from_stage(stage.grow, _named(earlier, stage.grow.from_), stage.context)
+        found = _from_stage(_named(earlier, stage.grow.from_))
+        return _planned(found, stage, seed=seed)
     if stage.control is not None:
         return _as_control(stage.control, _named(earlier, stage.control.of), stage.context)
     if stage.model is None:
@@ -55,11 +59,16 @@ def config_of(model: Model, *, context: int, vocab_size: int) -> GPTConfig:
         positions=model.positions,
         norm=model.norm,
         activation=model.activation,
-        linear_bias=model.linear_bias,
+        parallel=model.parallel,
+        qk_norm=model.qk_norm,
+        qkv_bias=model.linear_bias,
+        output_bias=model.linear_bias,
+        mlp_bias=model.linear_bias,
         norm_bias=model.norm_bias,
         tied=model.tied,
         norm_eps=NORM_EPS,
-        rotary_base=ROTARY_BASE,
+        rotary_base=model.rotary_base,
+        rotary_share=model.rotary_share,
         dropout=model.dropout,
         attention_dropout=model.attention_dropout,
     )
@@ -90,7 +99,7 @@ def _from_nothing(config: GPTConfig) -> Origin:
         parent_path=None,
         parent_slot=None,
         grow=None,
-        depth=None,
+        plan=None,
         control_of=None,
         control_compute=None,
         tokens_before=0,
@@ -107,40 +116,78 @@ def _as_control(control: Control, grown: StagePlan, context: int) -> Origin:
     )
 
 
-def _from_stage(grow: Grow, parent: StagePlan, context: int) -> Origin:
-    depth = depth_plan(grow.depth, parent_layers=parent.config.layers, layers=grow.layers)
+def plan_growth(grow: Grow, parent: GPTConfig, *, seed: int) -> GrowthPlan:
+    """Return the plan of a recipe's growth.
+
+    Raises:
+        GrowthError: An operator cannot grow this parent.
+    """
+    return growth_plan(parent, target_of(grow), operators_of(grow), seed=seed)
+
+
+def target_of(grow: Grow) -> Target:
+    """Return the child's sizes as a recipe gives them."""
+    return Target(
+        layers=grow.layers,
+        width=grow.width,
+        heads=grow.heads,
+        kv_heads=grow.kv_heads,
+        head_width=grow.head_width,
+        mlp=grow.mlp,
+    )
+
+
+def operators_of(grow: Grow) -> Operators:
+    """Return the operators as a recipe names them."""
+    return Operators(
+        depth=grow.depth,
+        layer_map=grow.layer_map,
+        widen=grow.widen,
+        units=grow.units,
+        copies=grow.copies,
+    )
+
+
+def _planned(parent: Origin, stage: Stage, *, seed: int) -> Origin:
+    """Return the origin of a stage that grows, from what is known of its parent."""
+    if stage.grow is None:
+        return parent
+    plan = plan_growth(stage.grow, parent.config, seed=seed_for(seed, "growth", stage.name))
+    config = at_context(plan.child, stage.context)
+    return replace(parent, kind="grown", config=config, grow=stage.grow, plan=plan)
+
+
+def _from_stage(parent: StagePlan) -> Origin:
     return replace(
-        _from_nothing(at_context(replace(parent.config, layers=grow.layers), context)),
-        kind="grown",
+        _from_nothing(parent.config),
         parent=parent.name,
-        grow=grow,
-        depth=depth,
         tokens_before=parent.origin.tokens_before + parent.tokens,
         flops_before=parent.origin.flops_before + parent.flops,
     )
 
 
-def _from_checkpoint(grow: Grow, recipe_folder: Path, context: int, vocab_size: int) -> Origin:
+def _from_checkpoint(grow: Grow, recipe_folder: Path, vocab_size: int) -> Origin:
     path = recipe_folder / grow.from_
     meta = read_meta(path)
     config = meta.gpt_config()
-    if config.vocab_size != vocab_size:
+    if vocab_size != config.vocab_size and vocab_size != _ids(path, meta):
         raise RecipeError(
             f"the parent's tokenizer, of {config.vocab_size} tokens",
             got=f"a tokenizer of {vocab_size}",
             fix=f'tokenizer.file = "{grow.from_}/tokenizer.json"',
         )
-    depth = depth_plan(grow.depth, parent_layers=config.layers, layers=grow.layers)
     return replace(
-        _from_nothing(at_context(replace(config, layers=grow.layers), context)),
-        kind="grown",
+        _from_nothing(config),
         parent_path=path,
         parent_slot=meta.data.sampler.get("slot") if meta.data else None,
-        grow=grow,
-        depth=depth,
         tokens_before=meta.tokens,
         flops_before=sum(ancestor.flops for ancestor in meta.lineage),
     )
+
+
+def _ids(path: Path, meta: Meta) -> int:
+    """Return the ids of a parent's tokenizer; an imported model may have rows beyond them."""
+    return from_json(load_tokenizer(path), end_of_text=meta.end_of_text).vocab_size
 
 
 def _named(stages: Sequence[StagePlan], name: str) -> StagePlan:

@@ -68,7 +68,13 @@ def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
     stages: list[StagePlan] = []
     for stage in experiment.stage:
         try:
-            origin = origin_of(stage, stages, vocab_size=vocab_size, recipe_folder=recipe_folder)
+            origin = origin_of(
+                stage,
+                stages,
+                vocab_size=vocab_size,
+                recipe_folder=recipe_folder,
+                seed=experiment.seed,
+            )
             stages.append(_stage_plan(stage, origin, stages, experiment))
         except (RecipeError, GrowthError) as error:
             raise RecipeError(

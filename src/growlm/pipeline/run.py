@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from growlm import checkpoint
-from growlm.base.errors import CheckpointError
+from growlm.base.errors import CheckpointError, RecipeError
 from growlm.base.files import sha256_file, write_json
+from growlm.growth.certificate import Certificate
 from growlm.pipeline.averaging import average
 from growlm.pipeline.data import Sources, check_epochs, check_held_out, packed_sources
 from growlm.pipeline.engine import Step, bring_up_to_date
 from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
 from growlm.pipeline.events import Event, Stop
 from growlm.pipeline.folder import RunFolder
-from growlm.pipeline.growing import Growth, grow
+from growlm.pipeline.growing import Growth, changes, comparison, grow
+from growlm.pipeline.origin import operators_of, target_of
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import check_tokenizer, source_step, tokenizer_step
 from growlm.pipeline.stageplan import StagePlan
@@ -85,12 +87,15 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
     origin = stage.origin
     parent = origin.parent_path or run.folder.final(str(origin.parent))
     section = origin.grow
+    if section is None or origin.plan is None:
+        raise RecipeError(f"stage '{stage.name}' to grow", got="no growth", fix="adding grow")
     growth = Growth(
         parent=parent,
         child=run.folder.grown(stage.name),
-        operator=section.depth if section else "",
-        layers=stage.config.layers,
-        optimizer_state=section.optimizer_state if section else "",
+        target=target_of(section),
+        operators=operators_of(section),
+        optimizer_state=section.optimizer_state,
+        seed=origin.plan.seed,
         context=stage.context,
         stage=stage.name,
     )
@@ -104,8 +109,8 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
         name=f"grow:{stage.name}",
         key={
             "parent": checkpoint.read_meta(parent).files,
-            "depth": asdict(origin.depth) if origin.depth else None,
-            "grow": section.model_dump(exclude={"from_"}) if section else None,
+            "plan": origin.plan.as_dict(),
+            "optimizer_state": section.optimizer_state,
             "context": stage.context,
         },
         outputs=(growth.child,),
@@ -116,12 +121,9 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
 
 
 def _grown(run: Run, stage: StagePlan) -> str:
-    found = checkpoint.read_meta(run.folder.grown(stage.name)).certificate or {}
-    kind = found["batches"].removesuffix(" tokens")
-    return (
-        f"{found['layers_from']} -> {found['layers_to']} layers by {found['operator']}; loss "
-        f"{found['loss_before']:.4f} -> {found['loss_after']:.4f} on {kind} tokens"
-    )
+    meta = checkpoint.read_meta(run.folder.grown(stage.name))
+    found = Certificate.model_validate(meta.certificate)
+    return f"{changes(found)}; {comparison(found)}"
 
 
 def _train_step(run: Run, stage: StagePlan, sources: Sources) -> Step:

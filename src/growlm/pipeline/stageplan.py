@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from growlm.growth.depth import DepthPlan
+from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters, training_flops_per_token
 from growlm.optim.schedule import Schedule
@@ -27,7 +27,8 @@ class Origin:
     parent_slot: int | None
     """The shard slot that such a parent was trained with, if it was."""
     grow: Grow | None
-    depth: DepthPlan | None
+    plan: GrowthPlan | None
+    """Where every weight of a grown stage comes from."""
     control_of: str | None
     control_compute: float | None
     tokens_before: int

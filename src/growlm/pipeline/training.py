@@ -1,7 +1,7 @@
 """The train step: one stage from its first weights, or from where it stopped, to its end."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from growlm.base.errors import CheckpointError, GrowlmError, Stopped
 from growlm.base.files import remove, sha256_bytes, storage
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents, Meta
+from growlm.growth.symmetry import depth_distance
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
@@ -33,7 +34,17 @@ from growlm.pipeline.events import Event, Notice, Progress, Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.stageplan import StagePlan
-from growlm.runlog import Notice as LoggedNotice, Saved, Start, Step, ValidationLoss, Writer, rewind
+from growlm.runlog import (
+    AnyRecord,
+    Copies,
+    Notice as LoggedNotice,
+    Saved,
+    Start,
+    Step,
+    ValidationLoss,
+    Writer,
+    rewind,
+)
 from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
 from growlm.training.loop import train
 from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
@@ -123,13 +134,13 @@ def _run(
     )
     validate = _validator(job, state, windows)
     if state.step == 0:
-        log.write(validate())
+        _write(log, validate())
     seconds: list[float] = []
     for record in _steps(job, state, device):
         log.write(record)
         seconds = [*seconds[-RECENT + 1 :], record.seconds]
         if stage.pace.validates(record.step):
-            log.write(validate())
+            _write(log, validate())
         stopped_by = job.stop.signal_number
         last = record.step == stage.pace.steps
         if last or stopped_by or record.step in stage.pace.checkpoint_steps:
@@ -168,17 +179,24 @@ def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[S
     )
 
 
+def _write(log: Writer, records: Iterable[AnyRecord]) -> None:
+    for record in records:
+        log.write(record)
+
+
 def _validator(
     job: Training, state: TrainState, windows: dict[str, Tensor]
-) -> Callable[[], ValidationLoss]:
-    def validate() -> ValidationLoss:
+) -> Callable[[], Iterator[AnyRecord]]:
+    plan = job.stage.origin.plan
+
+    def validate() -> Iterator[AnyRecord]:
+        tokens = state.step * job.stage.batch_tokens
         losses = validation_losses(state.model, windows, micro_sequences=job.stage.micro_sequences)
-        return ValidationLoss(
-            step=state.step,
-            tokens=state.step * job.stage.batch_tokens,
-            loss=mixed_loss(losses, job.stage.weights),
-            losses=losses,
-        )
+        loss = mixed_loss(losses, job.stage.weights)
+        yield ValidationLoss(step=state.step, tokens=tokens, loss=loss, losses=losses)
+        distance = depth_distance(state.weights(), plan.depth) if plan else None
+        if distance is not None:
+            yield Copies(step=state.step, tokens=tokens, distance=distance)
 
     return validate
 
@@ -195,6 +213,8 @@ def _state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ances
             eps=settings.eps,
             weight_decay=settings.weight_decay,
         ),
+        scaled=job.stage.origin.grow is not None
+        and job.stage.origin.grow.optimizer_state == "exact",
     )
     state = TrainState(model=model, optimizer=optimizer, step=0, cursor=job.data.first_cursor)
     latest = latest_checkpoint(job.place)
@@ -294,6 +314,7 @@ def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -
         training=schedule_facts(stage, state.step),
         end_of_text=job.plan.experiment.tokenizer.end_of_text,
         tokenizer=job.tokenizer,
+        tokenizer_files=_tokenizer_files(job),
         certificate=_certificate(job),
         weights=state.weights(),
         optimizer=state.optimizer_tensors(),
@@ -325,6 +346,17 @@ def _certificate(job: Training) -> dict[str, Any] | None:
         return None
     certificate = checkpoint.read_meta(job.folder.grown(job.stage.name)).certificate
     return dict(certificate) if certificate else None
+
+
+def _tokenizer_files(job: Training) -> dict[str, bytes]:
+    """Return the files that came beside the parent's tokenizer, if it is the child's too."""
+    if job.stage.origin.kind != "grown":
+        return {}
+    grown = job.folder.grown(job.stage.name)
+    meta = checkpoint.read_meta(grown)
+    if meta.files[checkpoint.TOKENIZER] != sha256_bytes(job.tokenizer.encode()):
+        return {}
+    return checkpoint.load_tokenizer_files(grown, meta)
 
 
 def _start(state: TrainState, job: Training, device: torch.device, *, compiled: bool) -> Start:

@@ -10,7 +10,7 @@ from growlm.base.errors import StorageError
 from growlm.base.files import read_json, sha256_file
 from growlm.checkpoint import Meta
 from growlm.growth.certificate import Certificate
-from growlm.model.config import padded
+from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
 from growlm.optim.schedule import Cosine
 from growlm.pipeline.data import Sources, packed_sources, stage_data
@@ -21,6 +21,8 @@ from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 from growlm.report.view import (
     CertificateView,
+    ComparisonView,
+    CopiesPoint,
     EvaluationView,
     RunView,
     SourceView,
@@ -29,7 +31,7 @@ from growlm.report.view import (
     TrainPoint,
     ValidationPoint,
 )
-from growlm.runlog import AnyRecord, Notice, Start, Step, ValidationLoss, read
+from growlm.runlog import AnyRecord, Copies, Notice, Start, Step, ValidationLoss, read
 
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
@@ -92,6 +94,11 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         complete=folder.final(stage.name).exists(),
         notices=tuple(each.text for each in records if isinstance(each, Notice)),
         certificate=_certificate(folder, stage),
+        copies=tuple(
+            CopiesPoint(step=each.step, tokens=each.tokens, distance=each.distance)
+            for each in records
+            if isinstance(each, Copies)
+        ),
         evaluations=_evaluations(folder, stage.name),
     )
 
@@ -150,14 +157,25 @@ def _shape(stage: StagePlan) -> dict[str, str | int | float | bool]:
         "vocab_size": config.vocab_size,
         "padded_vocab_size": config.padded_vocab_size,
         "positions": config.positions,
+        **_rotary(config),
         "norm": config.norm,
         "activation": config.activation,
-        "linear_bias": config.linear_bias,
+        "parallel": config.parallel,
+        "qk_norm": config.qk_norm,
+        "qkv_bias": config.qkv_bias,
+        "output_bias": config.output_bias,
+        "mlp_bias": config.mlp_bias,
         "norm_bias": config.norm_bias,
         "tied": config.tied,
         "dropout": config.dropout,
         "attention_dropout": config.attention_dropout,
     }
+
+
+def _rotary(config: GPTConfig) -> dict[str, float]:
+    if config.positions != "rotary":
+        return {}
+    return {"rotary_base": config.rotary_base, "rotary_share": config.rotary_share}
 
 
 def _hyperparameters(stage: StagePlan) -> dict[str, str]:
@@ -198,17 +216,32 @@ def certificate_view(meta: Meta) -> CertificateView | None:
     found = Certificate.model_validate(meta.certificate)
     return CertificateView(
         operator=found.operator,
-        layers_from=found.layers_from,
-        layers_to=found.layers_to,
+        layers_from=max(found.sources) + 1,
+        layers_to=len(found.sources),
+        sizes=found.sizes,
         optimizer_state=found.optimizer_state,
         layer_map=found.sources,
         new_layers=found.silent,
         claim=found.claim,
-        dtype=found.dtype,
+        departures=found.departures,
+        comparisons=tuple(
+            ComparisonView(
+                dtype=each.dtype,
+                context=each.context,
+                tokens=each.tokens,
+                max_logit_difference=each.max_logit_difference,
+                loss_before=each.loss_before,
+                loss_after=each.loss_after,
+            )
+            for each in found.measurements
+        ),
+        norm_cliff=found.norm_cliff,
+        adjacency=found.adjacency,
+        dtype=found.main.dtype,
         batches=found.batches,
-        max_logit_difference=found.max_logit_difference,
-        loss_before=found.loss_before,
-        loss_after=found.loss_after,
+        max_logit_difference=found.main.max_logit_difference,
+        loss_before=found.main.loss_before,
+        loss_after=found.main.loss_after,
         parent_parameters=found.parent_parameters,
         child_parameters=found.child_parameters,
         expected_parameters=found.expected_parameters,

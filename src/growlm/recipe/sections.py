@@ -226,14 +226,26 @@ class Model(Section, frozen=True):
     positions: Literal["alibi", "learned", "rotary", "none"] = "alibi"
     """How a token knows its place."""
 
+    rotary_base: PositiveFloat = 10_000.0
+    """Rotary positions: the slowest pair turns about once in 2 pi times this many tokens."""
+
+    rotary_share: Share = 1.0
+    """Rotary positions: the share of each head's width that is turned."""
+
     norm: Literal["layernorm", "rmsnorm"] = "layernorm"
     """The normalisation before each sub-layer."""
 
-    activation: Literal["gelu", "swiglu"] = "gelu"
-    """The MLP's non-linearity."""
+    qk_norm: bool = False
+    """An RMSNorm over each head's queries and keys, with gains that all heads share."""
+
+    parallel: bool = False
+    """Attention and MLP both read a layer's input, rather than one after the other."""
+
+    activation: Literal["gelu", "gelu-tanh", "swiglu"] = "gelu"
+    """The MLP's non-linearity: the exact GELU, its approximation by tanh, or gated SiLU."""
 
     linear_bias: bool = False
-    """Biases in the linear layers."""
+    """Biases in the linear layers, of attention and MLP alike."""
 
     norm_bias: bool = False
     """Offsets in the norms."""
@@ -254,14 +266,59 @@ class Grow(Section, frozen=True):
     from_: Annotated[str, Field(alias="from")]
     """The parent: a stage of this recipe, or a checkpoint's folder (written with a ``/``)."""
 
-    layers: PositiveInt
-    """Layers of the child."""
+    layers: PositiveInt | None = None
+    """Layers of the child; the parent's when absent, as for every size here."""
 
-    depth: Literal["interleave", "stack", "insert"] = "interleave"
+    width: PositiveInt | None = None
+    """Residual width of the child."""
+
+    heads: PositiveInt | None = None
+    """Query heads of the child."""
+
+    kv_heads: PositiveInt | None = None
+    """Key/value heads of the child; they follow the heads where the parent has as many."""
+
+    head_width: PositiveInt | None = None
+    """Width of one head of the child."""
+
+    mlp: PositiveInt | None = None
+    """Hidden units of the child's MLP."""
+
+    depth: Literal[
+        "interleave",
+        "stack",
+        "insert",
+        "solar",
+        "middle",
+        "middle-layerwise",
+        "append",
+        "explicit",
+    ] = "interleave"
     """Which parent layers the child's layers come from."""
 
-    optimizer_state: Literal["drop", "copy", "asymmetric"] = "asymmetric"
+    layer_map: tuple[int, ...] | None = None
+    """For ``explicit``: the parent's layer of each layer of the child, -1 - i for a silent copy
+    of layer i."""
+
+    copies: Literal["plain", "scaled", "noised"] = "plain"
+    """How copied layers are treated: as they are, sharing one output, or with noise."""
+
+    widen: Literal["lemon", "sparkling", "shrink-pad-perturb"] = "lemon"
+    """How the residual stream grows: exactly, keeping the RMS, or shrunk and perturbed."""
+
+    units: Literal["new", "even", "uneven"] = "uneven"
+    """How MLP units are added, and heads where positions let them be cloned."""
+
+    optimizer_state: Literal["drop", "copy", "asymmetric", "exact"] = "asymmetric"
     """What becomes of the parent's optimizer moments."""
+
+    @model_validator(mode="after")
+    def grows(self) -> "Grow":
+        """Refuse a growth that changes no size."""
+        sizes = (self.layers, self.width, self.heads, self.kv_heads, self.head_width, self.mlp)
+        if all(size is None for size in sizes):
+            raise refusal("to grow something", got="no size", fix="adding layers or width")
+        return self
 
 
 class Control(Section, frozen=True):

@@ -28,6 +28,11 @@ OPERATORS = {
     "interleave": "each layer of the parent becomes neighbouring layers of the child",
     "stack": "the parent's layers are repeated as a whole, one pass above the other",
     "insert": "new layers whose output is zero are put between the parent's",
+    "solar": "two copies of the parent, less their inner ends, stand one above the other",
+    "middle": "the parent's middle block is repeated",
+    "middle-layerwise": "the layers around the parent's middle are repeated",
+    "append": "new layers whose output is zero are put on top",
+    "explicit": "by a written map",
 }
 """What each operator does, in words."""
 
@@ -37,6 +42,10 @@ MOMENTS = {
     "asymmetric": (
         "one copy of each parent layer kept the optimizer's moments, and every further layer "
         "began with none"
+    ),
+    "exact": (
+        "moments, learning rates and decay were scaled so that the child trains exactly as its "
+        "parent would have"
     ),
 }
 """What became of the parent's optimizer state, in words."""
@@ -100,11 +109,17 @@ def _change(certificate: CertificateView) -> str:
     mode = certificate.optimizer_state
     moments = MOMENTS.get(mode, f"optimizer state: {plain(mode)}")
     factor = certificate.child_parameters / max(certificate.parent_parameters, 1)
-    return (
-        f"Growth took it from {certificate.layers_from} to {certificate.layers_to} layers by "
-        f"{operator}, and from {count(certificate.parent_parameters)} to "
-        f"{count(certificate.child_parameters)} parameters ({factor:.2f}{TIMES}); {moments}."
+    sizes = {"layers": (certificate.layers_from, certificate.layers_to), **certificate.sizes}
+    changes = [
+        f"from {before:,} to {after:,} {label(name)}" + (f" by {operator}" * (name == "layers"))
+        for name, (before, after) in sizes.items()
+        if before != after
+    ]
+    changes.append(
+        f"from {count(certificate.parent_parameters)} to {count(certificate.child_parameters)} "
+        f"parameters ({factor:.2f}{TIMES})"
     )
+    return f"Growth took it {', and '.join(changes)}; {moments}."
 
 
 def _controls(view: RunView, stage: StageView) -> str:

@@ -15,6 +15,7 @@ from growlm.report.words import (
     number,
     plain,
     quantity,
+    share,
     short,
     table,
 )
@@ -157,10 +158,13 @@ def _side_by_side(shown: Sequence[StageView], rows: Callable[[StageView], dict[s
 
 def certificates(view: RunView) -> str:
     """Return the table of growth certificates, one column a grown stage."""
-    found = [(stage.name, stage.certificate) for stage in view.stages]
-    columns = {name: _certificate(certificate) for name, certificate in found if certificate}
+    columns = {
+        stage.name: {**_certificate(stage.certificate), **_copies(stage)}
+        for stage in view.stages
+        if stage.certificate
+    }
     keys = dict.fromkeys(key for cells in columns.values() for key in cells)
-    rows = [[key, *(cells[key] for cells in columns.values())] for key in keys]
+    rows = [[key, *(cells.get(key, NOTHING) for cells in columns.values())] for key in keys]
     header = ["", *map(code, columns)]
     return table(header, rows, words=range(len(header)))
 
@@ -172,20 +176,54 @@ def _certificate(certificate: CertificateView) -> dict[str, str]:
     side = "less" if jump < 0 else "more"
     return {
         "Operator": plain(certificate.operator),
-        "Layers": f"{certificate.layers_from} {ARROW} {certificate.layers_to}",
+        **_sizes(certificate),
         "Parent layer of each child layer": _layer_map(certificate),
         "Layers with zero output": ", ".join(map(str, certificate.new_layers)) or "none",
         "Optimizer moments": plain(certificate.optimizer_state),
-        "Claim": certificate.claim,
-        "Compared on": f"{plain(certificate.batches)}, {plain(certificate.dtype)}",
-        "Largest logit difference": f"{certificate.max_logit_difference:.3g}",
+        "Claim": _claim(certificate),
+        "Compared on": plain(certificate.batches),
+        **_differences(certificate),
         "Loss of the parent": number(certificate.loss_before, 4),
         "Loss of the child": f"{number(certificate.loss_after, 4)} ({number(abs(jump), 4)} {side})",
+        "Largest step between layers' norms": f"{certificate.norm_cliff:.2f} of the parent's mean",
+        "Neighbouring layers that stayed so": share(certificate.adjacency),
         "Parameters of the parent": f"{certificate.parent_parameters:,}",
         "Parameters of the child": f"{certificate.child_parameters:,}, {verdict}",
         "Parent's weights, SHA-256": _digest(certificate.parent_sha256),
         "Child's weights, SHA-256": _digest(certificate.child_sha256),
         "Plan, SHA-256": _digest(certificate.plan_sha256),
+    }
+
+
+def _copies(stage: StageView) -> dict[str, str]:
+    """Return how far copied layers moved apart; 0 would mean that they never learned apart."""
+    if not stage.copies:
+        return {}
+    first, last = stage.copies[0], stage.copies[-1]
+    text = f"{number(first.distance)} {ARROW} {number(last.distance)} of their norm"
+    return {f"Copied layers apart, after {last.step:,} steps": text}
+
+
+def _sizes(certificate: CertificateView) -> dict[str, str]:
+    """Return the layers, and every other size that changed."""
+    layers = {"layers": (certificate.layers_from, certificate.layers_to)}
+    return {
+        label(name): f"{before:,} {ARROW} {after:,}"
+        for name, (before, after) in {**layers, **certificate.sizes}.items()
+    }
+
+
+def _claim(certificate: CertificateView) -> str:
+    reasons = "; ".join(map(plain, certificate.departures))
+    return f"{certificate.claim}: {reasons}" if reasons else certificate.claim
+
+
+def _differences(certificate: CertificateView) -> dict[str, str]:
+    return {
+        f"Largest logit difference, {plain(each.dtype)}, context {each.context:,}": (
+            f"{each.max_logit_difference:.3g}"
+        )
+        for each in certificate.comparisons
     }
 
 

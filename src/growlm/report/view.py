@@ -76,25 +76,63 @@ class ValidationPoint(View, frozen=True):
     """By source, nats per token."""
 
 
+class CopiesPoint(View, frozen=True):
+    """How far the copies of layers had moved apart."""
+
+    step: int
+    """Steps done in this stage."""
+    tokens: int
+    """Tokens seen in this stage."""
+    distance: float
+    """Mean of |copy - first| / |first| over their matrices."""
+
+
+class ComparisonView(View, frozen=True):
+    """Parent and child on the same batches, in one number format at one context."""
+
+    dtype: str
+    """Number format of both."""
+    context: int
+    """Tokens in a sequence."""
+    tokens: int
+    """Tokens compared."""
+    max_logit_difference: float
+    """Largest absolute difference between a logit of the parent and one of the child."""
+    loss_before: float
+    """The parent's loss, nats per token."""
+    loss_after: float
+    """The child's."""
+
+
 class CertificateView(View, frozen=True):
     """What was measured of one growth event, before any training of the child."""
 
     operator: str
-    """How the child's layers were chosen: interleave, stack, insert."""
+    """How the child's layers were chosen: interleave, stack, insert, and the like."""
     layers_from: int
     """Layers of the parent."""
     layers_to: int
     """Layers of the child."""
+    sizes: Mapping[str, tuple[int, int]]
+    """Every size that changed, before and after."""
     optimizer_state: str
-    """What became of the parent's moments: drop, copy, asymmetric."""
+    """What became of the parent's moments: drop, copy, asymmetric, exact."""
     layer_map: tuple[int | None, ...]
     """For each layer of the child, the parent's layer it was copied from; None for a fresh one."""
     new_layers: tuple[int, ...]
     """Positions in the child whose output matrices were set to zero."""
     claim: Literal["exact", "approximate"]
     """Whether the child computes what its parent computed."""
+    departures: tuple[str, ...]
+    """Why it does not, if it does not claim to."""
+    comparisons: tuple[ComparisonView, ...]
+    """Every number format at every context."""
+    norm_cliff: float
+    """Largest step between neighbouring layers' norms, over the parent's mean step."""
+    adjacency: float
+    """Share of neighbouring layers that were neighbours in the parent."""
     dtype: str
-    """Number format of the comparison."""
+    """Number format of the comparison that the log quotes."""
     batches: str
     """What the two were compared on, in words."""
     max_logit_difference: float
@@ -204,6 +242,8 @@ class StageView(View, frozen=True):
     """What the trainer wanted said."""
     certificate: CertificateView | None
     """The growth certificate of a grown stage."""
+    copies: tuple[CopiesPoint, ...]
+    """How far its copied layers moved apart, at every validation."""
     evaluations: tuple[EvaluationView, ...]
     """Scores of the stage's checkpoints."""
 

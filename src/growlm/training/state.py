@@ -16,7 +16,7 @@ class TrainState:
     """A stage in progress; ``step`` and ``cursor`` move with each step."""
 
     model: GPT
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     step: int
     """Optimizer steps done in this stage."""
     cursor: int

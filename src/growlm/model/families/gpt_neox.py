@@ -1,0 +1,75 @@
+"""GPT-NeoX and Pythia: rotary positions in part of each head, parallel layers, q k v by head."""
+
+from growlm.model.families.family import (
+    ROPE_BASE,
+    ROPE_MUSTS,
+    ROPE_SHARE,
+    Family,
+    flag,
+    number,
+    required,
+    word,
+)
+
+GPT_NEOX = Family(
+    name="GPT-NeoX",
+    model_type="gpt_neox",
+    architecture="GPTNeoXForCausalLM",
+    keys={
+        "layers": required("num_hidden_layers"),
+        "heads": required("num_attention_heads"),
+        "width": required("hidden_size"),
+        "mlp": required("intermediate_size"),
+        "context": required("max_position_embeddings"),
+        "vocab_size": required("vocab_size"),
+        "activation": word(
+            "hidden_act",
+            {
+                "gelu": "gelu",
+                "gelu_new": "gelu-tanh",
+                "gelu_pytorch_tanh": "gelu-tanh",
+                "gelu_fast": "gelu-tanh",
+            },
+            absent="gelu",
+        ),
+        "parallel": flag("use_parallel_residual", absent=True),
+        "qkv_bias": flag("attention_bias", absent=True),
+        "output_bias": flag("attention_bias", absent=True),
+        "tied": flag("tie_word_embeddings", absent=False),
+        "norm_eps": number("layer_norm_eps", absent=1e-5),
+        "rotary_base": number(ROPE_BASE, "rotary_emb_base", absent=10_000.0),
+        "rotary_share": number(ROPE_SHARE, "rotary_pct", absent=0.25),
+        "dropout": number("hidden_dropout", absent=0.0),
+        "attention_dropout": number("attention_dropout", absent=0.0),
+    },
+    fixed={
+        "positions": "rotary",
+        "norm": "layernorm",
+        "qk_norm": False,
+        "mlp_bias": True,
+        "norm_bias": True,
+    },
+    narrow={},
+    musts=ROPE_MUSTS,
+    constants={},
+    modules={
+        "gpt_neox.embed_in": ("embedding",),
+        "gpt_neox.layers.{}.input_layernorm": ("attention_norm",),
+        "gpt_neox.layers.{}.attention.query_key_value": (
+            "attention.query",
+            "attention.key",
+            "attention.value",
+        ),
+        "gpt_neox.layers.{}.attention.dense": ("attention.output",),
+        "gpt_neox.layers.{}.post_attention_layernorm": ("mlp_norm",),
+        "gpt_neox.layers.{}.mlp.dense_h_to_4h": ("mlp.up",),
+        "gpt_neox.layers.{}.mlp.dense_4h_to_h": ("mlp.down",),
+        "gpt_neox.final_layer_norm": ("norm",),
+        "embed_out": ("head",),
+    },
+    prefix="gpt_neox.",
+    by_head=True,
+    transposed=(),
+    buffers=(".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"),
+)
+"""Black et al., arXiv:2204.06745; Biderman et al., arXiv:2304.01373."""

@@ -1,0 +1,55 @@
+"""AdamW with a learning rate, a decay and an eps of each entry's own: what grown weights need."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SCALES = ("lr_scale", "decay_scale", "eps_scale")
+"""State that multiplies a parameter's learning rate, weight decay and eps; it broadcasts."""
+
+
+class ScaledAdamW(torch.optim.Optimizer):
+    """AdamW (arXiv:1711.05101) whose state may hold factors for each entry.
+
+    With no factors it takes the same steps as ``torch.optim.AdamW``. An entry of value c and
+    gradient gamma times another's follows it exactly with factors c, 1/c and gamma.
+    """
+
+    def __init__(
+        self, params: Iterable[Any], *, lr: float, betas: tuple[float, float], eps: float
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take one step with every parameter that has a gradient."""
+        if closure is not None:
+            with torch.enable_grad():
+                closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+
+    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        first, second = group["betas"]
+        state["step"] += 1
+        steps = float(state["step"])
+        state["exp_avg"].lerp_(gradient, 1 - first)
+        state["exp_avg_sq"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        lr, decay, eps = (
+            state[key].to(parameter.dtype) * value if key in state else value
+            for key, value in zip(
+                SCALES, (group["lr"], group["weight_decay"], group["eps"]), strict=True
+            )
+        )
+        parameter.mul_(1 - lr * decay)
+        root = (state["exp_avg_sq"] / (1 - second**steps)).sqrt_()
+        parameter.sub_(lr * (state["exp_avg"] / (1 - first**steps)) / (root + eps))
