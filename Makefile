@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fix schema tree bench clean
+.PHONY: help setup demo test lint check fix schema showcase bench tree clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +37,12 @@ fix: setup  ## what the tools can rewrite
 
 schema: setup  ## after a change to the recipe's sections
 	$(BIN)/growlm schema > recipes/recipe.schema.json
+
+showcase: demo  ## after a change to the demo: its picture and figures in the README
+	$(BIN)/python tools/showcase.py runs/demo
+
+bench: setup  ## how exact the exact operators are, into docs/ideas/growth.md
+	$(BIN)/python benchmarks/exactness.py docs/ideas/growth.md
 
 tree: setup  ## after a new module or caption
 	$(BIN)/python tools/tree.py docs/architecture.md README.md

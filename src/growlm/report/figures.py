@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import vl_convert
@@ -73,14 +74,18 @@ def figures(view: RunView, *, width: Width, small_width: Width, legend: bool) ->
 
 def png(view: RunView) -> bytes:
     """Return all figures as one picture."""
+    return vl_convert.vegalite_to_png(picture(view), scale=PNG_SCALE, config=dict(LIGHT))
+
+
+def picture(view: RunView) -> dict[str, Any]:
+    """Return the Vega-Lite specification of all figures, one below the other."""
     small = (PNG_WIDTH - 70 * (COLUMNS - 1)) // COLUMNS
     found = figures(view, width=PNG_WIDTH, small_width=small, legend=True)
     parts = [_part(figure) for figure in found] or [_nothing()]
     whole = alt.vconcat(*parts, spacing=48).resolve_scale(
         color="independent", strokeDash="independent", shape="independent"
     )
-    specification = highlighted(whole.properties(padding=24))
-    return vl_convert.vegalite_to_png(specification, scale=PNG_SCALE, config=dict(LIGHT))
+    return highlighted(whole.properties(padding=24))
 
 
 def _part(figure: Figure) -> alt.VConcatChart:
