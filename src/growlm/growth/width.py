@@ -297,18 +297,10 @@ def _check_head_width(parent: GPTConfig, head_width: int) -> None:
 
 
 def _tiled(size: int, *, times: int) -> HeadWidth:
-    once = identity(size)
-    pass_ = clones((0,) * times, parent_size=1)
+    copies = product(clones((0,) * times, parent_size=1), identity(size))
     share = times**-0.25
-    copies = product(pass_, once)
-    scored = _scaled(product(identity_copies(times), once), writes=share, reads=share**3)
+    scored = _scaled(copies, writes=share, reads=share**3 * times)
     return HeadWidth(query=scored, key=scored, value=copies)
-
-
-def identity_copies(times: int) -> SpaceMap:
-    """Return a map of one coordinate to several, each written and read in full."""
-    ones = (1.0,) * times
-    return SpaceMap(parent_size=1, sources=(0,) * times, writes=ones, reads=ones, fill="new")
 
 
 def _scaled(map_: SpaceMap, *, writes: float, reads: float) -> SpaceMap:
