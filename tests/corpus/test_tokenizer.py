@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from growlm.base.errors import CorpusError, StorageError
-from growlm.corpus.tokenizer import from_json, load, train
+from growlm.corpus.tokenizer import added_pieces, from_json, load, parsed, train, with_tokens
 
 END = "<|endoftext|>"
 
@@ -144,3 +144,96 @@ def test_a_published_tokenizer_works(shared_data):
     assert neox.decode(ids) == text
     assert 0 not in ids
     assert len(ids) < len(text) / 2
+
+
+def decoded(tokenizer, pieces):
+    return [tokenizer.decode(each) for each in pieces]
+
+
+def test_special_tokens_are_added_behind_the_others(tokenizer):
+    size = tokenizer.vocab_size
+    more = from_json(with_tokens(tokenizer.to_json(), ["<|user|>", "<|tool|>"]), end_of_text=END)
+    assert more.vocab_size == size + 2
+    assert more.decode([size]) == "<|user|>"
+    assert more.decode([size + 1]) == "<|tool|>"
+    assert more.end_of_text == tokenizer.end_of_text
+    assert more.encode(TRICKY) == tokenizer.encode(TRICKY)
+
+
+def test_added_tokens_survive_saving_and_more_can_be_added(tokenizer):
+    once = with_tokens(tokenizer.to_json(), ["<|user|>"])
+    assert with_tokens(with_tokens(tokenizer.to_json(), ["<|user|>"]), []) == once
+    twice = from_json(with_tokens(once, ["<|tool|>"]), end_of_text=END)
+    assert twice.decode([tokenizer.vocab_size + 1]) == "<|tool|>"
+
+
+def test_every_piece_of_an_added_token_is_the_parents(tokenizer):
+    child = with_tokens(tokenizer.to_json(), ["<|user|>", "plain words"])
+    pieces = added_pieces(tokenizer.to_json(), child)
+    assert decoded(tokenizer, pieces) == ["<|user|>", "plain words"]
+    assert all(number < tokenizer.vocab_size for each in pieces for number in each)
+
+
+def merged(tokenizer, left, right):
+    """Return the tokenizer with one merge more, hence one token more."""
+    values = json.loads(tokenizer.to_json())
+    values["model"]["vocab"][left + right] = len(values["model"]["vocab"])
+    values["model"]["merges"].append([left, right])
+    return json.dumps(values)
+
+
+@pytest.mark.parametrize(("left", "right"), [("\u0120", "\u0120"), ("\u00f0", "\u0141")])
+def test_a_merged_token_is_spelt_by_what_it_was_merged_from_also_inside_a_character(
+    tokenizer, left, right
+):
+    vocab = parsed(tokenizer.to_json()).get_vocab()
+    pieces = added_pieces(tokenizer.to_json(), merged(tokenizer, left, right))
+    assert pieces == ((vocab[left], vocab[right]),)
+
+
+def test_the_same_tokenizer_adds_nothing(tokenizer):
+    assert added_pieces(tokenizer.to_json(), tokenizer.to_json()) == ()
+
+
+def test_an_id_that_is_skipped_has_no_pieces(tokenizer):
+    values = json.loads(tokenizer.to_json())
+    values["model"]["vocab"]["ab" * 20] = tokenizer.vocab_size + 1
+    first, second = added_pieces(tokenizer.to_json(), json.dumps(values))
+    assert first == ()
+    assert tokenizer.decode(second) == "ab" * 20
+
+
+def test_a_tokenizer_that_moves_a_token_is_no_extension(tokenizer):
+    values = json.loads(tokenizer.to_json())
+    vocab = values["model"]["vocab"]
+    vocab["!"], vocab['"'] = vocab['"'], vocab["!"]
+    words = r"'!', id 2 instead of id 1\. Try the parent's tokenizer\.json with the new tokens"
+    with pytest.raises(CorpusError, match=words):
+        added_pieces(tokenizer.to_json(), json.dumps(values))
+
+
+def test_a_smaller_tokenizer_is_no_extension(tokenizer):
+    more = with_tokens(tokenizer.to_json(), ["<|user|>"])
+    with pytest.raises(CorpusError, match=r"'<\|user\|>', no id instead of id \d+"):
+        added_pieces(more, tokenizer.to_json())
+
+
+def test_a_new_token_among_the_old_ones_is_no_extension(tokenizer):
+    values = json.loads(tokenizer.to_json())
+    del values["model"]["vocab"]["!"]
+    parent = json.dumps(values)
+    with pytest.raises(CorpusError, match=r"'!', id 1 instead of no id"):
+        added_pieces(parent, tokenizer.to_json())
+
+
+@pytest.mark.parametrize("tokens", [[END], [""], ["<|user|>", "<|user|>"]])
+def test_a_token_that_is_not_new_is_refused(tokenizer, tokens):
+    with pytest.raises(CorpusError, match=r"not empty, not known yet and named once; got '"):
+        with_tokens(tokenizer.to_json(), tokens)
+
+
+def test_tokens_behind_skipped_ids_are_refused(tokenizer):
+    values = json.loads(tokenizer.to_json())
+    del values["model"]["vocab"]["!"]
+    with pytest.raises(CorpusError, match=r"uses every id below .*by hand"):
+        with_tokens(json.dumps(values), ["<|user|>"])

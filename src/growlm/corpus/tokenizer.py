@@ -1,6 +1,6 @@
 """The tokenizer: byte-level BPE by Hugging Face's library, trained here or brought along."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -127,6 +127,98 @@ def parsed(json: str, *, name: str = "tokenizer.json") -> tokenizers.Tokenizer:
         return tokenizers.Tokenizer.from_str(json)
     except Exception as error:  # the library raises nothing narrower
         raise _no_tokenizer(name, error) from error
+
+
+def added_pieces(parent_json: str, child_json: str) -> tuple[tuple[int, ...], ...]:
+    """Return, for each id that a child's tokenizer adds, the parent's ids that spell its token.
+
+    The first entry is for the first id behind the parent's. An id that is skipped has no pieces,
+    nor has a token that the parent cannot spell.
+
+    Args:
+        parent_json: The parent's ``tokenizer.json``.
+        child_json: The child's.
+
+    Raises:
+        CorpusError: One is no tokenizer, or the child's is no extension of the parent's: a token
+            has another id, or none, or a new one stands among the old ones.
+    """
+    parent, child = (parsed(each) for each in (parent_json, child_json))
+    old, new = (each.get_vocab(with_added_tokens=True) for each in (parent, child))
+    start = max(old.values()) + 1
+    _check_extension(old, new, start=start)
+    parent.encode_special_tokens = True
+    written = {token.content for token in child.get_added_tokens_decoder().values()}
+    spelt = {
+        number: _pieces(parent, token, whole=token in written)
+        for token, number in new.items()
+        if number >= start
+    }
+    return tuple(spelt.get(number, ()) for number in range(start, max(new.values()) + 1))
+
+
+def _check_extension(old: Mapping[str, int], new: Mapping[str, int], *, start: int) -> None:
+    moved = [token for token, number in old.items() if new.get(token) != number]
+    among = [token for token, number in new.items() if token not in old and number < start]
+    for token in (*moved, *among)[:1]:
+        before, after = (ids.get(token) for ids in (old, new))
+        raise CorpusError(
+            "a tokenizer that gives every token of the parent's its id, and others from "
+            f"{start:,} on",
+            got=f"'{token}', " + " instead of ".join(map(_place, (after, before))),
+            fix="the parent's tokenizer.json with the new tokens behind its own",
+        )
+
+
+def _place(number: int | None) -> str:
+    return "no id" if number is None else f"id {number}"
+
+
+def _pieces(parent: tokenizers.Tokenizer, token: str, *, whole: bool) -> tuple[int, ...]:
+    """Return the parent's ids of a token: of its text, or of what a merged one is made of."""
+    if whole:
+        return tuple(parent.encode(token, add_special_tokens=False).ids)
+    return tuple(piece.id for piece in parent.model.tokenize(token))
+
+
+def with_tokens(json: str, tokens: Sequence[str]) -> str:
+    """Return a tokenizer with special tokens added behind its ids, in their order.
+
+    A special token stands for itself alone: no text encodes to it here, as to the end of text.
+
+    Args:
+        json: The ``tokenizer.json`` to add to.
+        tokens: What the new ones are written as.
+
+    Raises:
+        CorpusError: It is no tokenizer, or has such a token already, or skips ids of its own.
+    """
+    backend = parsed(json)
+    known = backend.get_vocab(with_added_tokens=True)
+    start = max(known.values()) + 1
+    for place, token in enumerate(tokens):
+        if not token or token in known or token in tokens[:place]:
+            raise _not_new(token, known)
+    backend.add_special_tokens(
+        [tokenizers.AddedToken(token, special=True, normalized=False) for token in tokens]
+    )
+    found = [backend.token_to_id(token) for token in tokens]
+    if found != list(range(start, start + len(tokens))):
+        raise CorpusError(
+            f"a tokenizer that uses every id below {start:,}, so that new ones follow",
+            got=f"{len(known):,} tokens",
+            fix="adding the tokens to tokenizer.json by hand",
+        )
+    return backend.to_str(pretty=True)
+
+
+def _not_new(token: str, known: Mapping[str, int]) -> CorpusError:
+    taken = f", which has id {known[token]}" if token in known else ""
+    return CorpusError(
+        "new tokens that are not empty, not known yet and named once",
+        got=f"'{token}'{taken}",
+        fix="another token, or leaving it out",
+    )
 
 
 def _no_tokenizer(name: str, error: Exception) -> CorpusError:
