@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from growlm.base.errors import RecipeError, StorageError
+from growlm.recipe.optimizer import Cosine, WarmupStableDecay
 from growlm.recipe.read import parse, read
-from growlm.recipe.sections import Cosine, WarmupStableDecay
 
 
 def test_a_recipe_is_read_from_a_file(tmp_path: Path, recipe_with: Callable[..., str]) -> None:

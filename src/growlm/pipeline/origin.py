@@ -12,7 +12,9 @@ from growlm.growth.plan import GrowthPlan
 from growlm.growth.target import Operators, Target, growth_plan
 from growlm.model.config import GPTConfig, head_width_of, padded
 from growlm.pipeline.stageplan import Origin, StagePlan
-from growlm.recipe.sections import Control, Grow, Model, Stage, is_checkpoint_path
+from growlm.recipe.grow import Control, Grow, is_checkpoint_path
+from growlm.recipe.model import Model
+from growlm.recipe.stage import Stage
 
 NORM_EPS = 1e-5
 

@@ -13,7 +13,8 @@ from growlm.optim.schedule import Cosine, Schedule, WarmupStableDecay
 from growlm.pipeline.origin import origin_of
 from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
-from growlm.recipe.sections import Stage, Tokenizer
+from growlm.recipe.sections import Tokenizer
+from growlm.recipe.stage import Stage
 
 MICRO_BATCH_TOKENS = 16_384
 VALIDATIONS = 20

@@ -9,7 +9,8 @@ from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters, training_flops_per_token
 from growlm.optim.schedule import Schedule
-from growlm.recipe.sections import Grow, Optimizer
+from growlm.recipe.grow import Grow
+from growlm.recipe.optimizer import Optimizer
 
 StageKind = Literal["scratch", "grown", "control"]
 

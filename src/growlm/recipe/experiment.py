@@ -6,19 +6,18 @@ from typing import Any
 from pydantic import Field, NonNegativeInt
 
 from growlm.base.errors import RecipeError, nearest
+from growlm.recipe.grow import is_checkpoint_path
 from growlm.recipe.sections import (
     Average,
     Evaluate,
     Log,
     Mixture,
-    Name,
-    Section,
     Source,
-    Stage,
     Tokenizer,
     Validation,
-    is_checkpoint_path,
 )
+from growlm.recipe.stage import Stage
+from growlm.recipe.values import Name, Section
 
 
 def _log_of(recipe: Mapping[str, Any]) -> Log:

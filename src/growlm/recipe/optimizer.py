@@ -1,0 +1,61 @@
+"""The optimizer and schedule sections: how a stage steps, and its learning rate over the steps."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+
+from growlm.recipe.values import Beta, Section, Share
+
+
+class Optimizer(Section, frozen=True):
+    """AdamW."""
+
+    peak_lr: PositiveFloat
+    """Learning rate at the top of the schedule."""
+
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
+    """Decay of the two moments."""
+
+    eps: PositiveFloat = 1e-8
+    """Added to the root of the second moment."""
+
+    weight_decay: NonNegativeFloat = 0.1
+    """On matrices only."""
+
+    clip_norm: PositiveFloat | None = None
+    """Largest norm of the whole gradient."""
+
+    clip_value: PositiveFloat | None = None
+    """Largest absolute value of each gradient entry."""
+
+
+class Cosine(Section, frozen=True):
+    """Linear warm-up, then half a cosine down to a share of the peak."""
+
+    kind: Literal["cosine"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt
+    """Steps from 0 to the peak."""
+
+    final_lr_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Learning rate at the end, as a share of the peak."""
+
+
+class WarmupStableDecay(Section, frozen=True):
+    """Linear warm-up, a plateau, and a linear decay at the end."""
+
+    kind: Literal["warmup-stable-decay"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt
+    """Steps from 0 to the peak."""
+
+    decay_share: Share = 0.2
+    """Share of all steps that the decay takes."""
+
+    final_lr_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end, as a share of the peak."""
+
+
+Schedule = Annotated[Cosine | WarmupStableDecay, Field(discriminator="kind")]

@@ -1,0 +1,68 @@
+"""The stage section: one stretch of training at a fixed shape."""
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from growlm.recipe.grow import Control, Grow
+from growlm.recipe.model import Model
+from growlm.recipe.optimizer import Optimizer, Schedule
+from growlm.recipe.values import Name, Section, Tokens, check_one_of, refusal
+
+
+class Stage(Section, frozen=True):
+    """One stretch of training at a fixed shape."""
+
+    name: Name
+    """How commands and the log call it."""
+
+    model: Model | None = None
+    """Train this shape from scratch."""
+
+    grow: Grow | None = None
+    """Train a child grown from a parent."""
+
+    control: Control | None = None
+    """Train the shape of a grown stage from scratch, as its control."""
+
+    context: PositiveInt
+    """Tokens in a training sequence."""
+
+    tokens: Tokens | None = None
+    """Tokens to train on; a control takes them from its compute."""
+
+    batch: Tokens
+    """Tokens in a batch, that is, per optimizer step."""
+
+    micro_batch: Tokens | None = None
+    """Tokens in one forward pass; the largest part of the batch up to 16,384 when absent."""
+
+    optimizer: Optimizer
+    """The optimizer."""
+
+    schedule: Schedule
+    """The learning rate over the steps."""
+
+    weights: dict[str, NonNegativeFloat] = Field(default_factory=dict[str, NonNegativeFloat])
+    """Mixture weights by source, where they differ from the sources' own."""
+
+    validate_every: Tokens | None = None
+    """Tokens between validations; a twentieth of the stage when absent."""
+
+    checkpoint_every: Tokens | None = None
+    """Tokens between checkpoints to resume from; a tenth of the stage when absent."""
+
+    keep: PositiveInt = 2
+    """Checkpoints to resume from that are kept."""
+
+    @model_validator(mode="after")
+    def one_origin(self) -> "Stage":
+        """Refuse a stage whose weights come from nowhere, or from two places."""
+        check_one_of(self, ("model", "grow", "control"))
+        if self.control is None and self.tokens is None:
+            raise refusal("to say how many tokens it trains on", got="nothing", fix="adding tokens")
+        if self.control is not None and self.tokens is not None:
+            raise refusal(
+                "to leave tokens out: a control's compute decides them",
+                got=f"tokens = {self.tokens}",
+                fix="removing tokens",
+            )
+        return self

@@ -1,0 +1,21 @@
+"""The optimizer and schedule sections: which kind a table is, and which numbers it takes."""
+
+import pydantic
+import pytest
+
+from growlm.recipe.optimizer import Cosine, Optimizer, Schedule, WarmupStableDecay
+
+
+@pytest.mark.parametrize(
+    ("kind", "section"), [("cosine", Cosine), ("warmup-stable-decay", WarmupStableDecay)]
+)
+def test_the_kind_of_a_schedule_says_which_section_it_is(
+    kind: str, section: type[Cosine | WarmupStableDecay]
+) -> None:
+    values = {"kind": kind, "warmup_steps": 0}
+    assert isinstance(pydantic.TypeAdapter(Schedule).validate_python(values), section)
+
+
+def test_a_running_mean_that_never_moves_is_refused() -> None:
+    with pytest.raises(pydantic.ValidationError, match="betas"):
+        Optimizer(peak_lr=1e-3, betas=(0.9, 1.0))

@@ -1,0 +1,29 @@
+"""The stage section: where its weights come from."""
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from growlm.recipe.model import Model
+from growlm.recipe.optimizer import Cosine, Optimizer
+from growlm.recipe.stage import Stage
+
+REST: dict[str, Any] = {
+    "name": "base",
+    "context": 8,
+    "batch": 64,
+    "optimizer": Optimizer(peak_lr=1e-3),
+    "schedule": Cosine(kind="cosine", warmup_steps=0),
+}
+MODEL = Model(layers=1, heads=1, width=8)
+
+
+def test_a_stage_counts_its_tokens_in_words_too() -> None:
+    assert Stage.model_validate({**REST, "model": MODEL, "tokens": "350K"}).tokens == 350_000
+
+
+@pytest.mark.parametrize("origin", [{}, {"model": MODEL, "control": {"of": "grown"}}])
+def test_a_stage_has_one_origin(origin: dict[str, Any]) -> None:
+    with pytest.raises(pydantic.ValidationError, match="exactly one of model, grow, control"):
+        Stage.model_validate({**REST, "tokens": 64, **origin})
