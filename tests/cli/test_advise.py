@@ -53,6 +53,26 @@ def test_every_answer_says_how_sure_it_is_and_why(growlm, final, monkeypatch):
     assert len(told) == 7
 
 
+def test_a_written_map_is_a_candidate_too(growlm, final):
+    words = ("--layers", 4, "--depth", "explicit", "--layer-map", "0,-1,1,1")
+    found = json.loads(growlm("advise", final, "--tokens", "20K", *words, "--json").stdout)
+    assert [each["operator"] for each in found["candidates"]] == [
+        "interleave",
+        "stack",
+        "insert",
+        "explicit",
+    ]
+
+
+def test_a_parent_is_never_in_memory_as_a_whole(growlm, final, monkeypatch):
+    def refuse(_path):
+        raise AssertionError("all of its weights are read")
+
+    monkeypatch.setattr("growlm.checkpoint.load_tensors", refuse)
+    monkeypatch.setattr("growlm.tensorfile.load_file", refuse)
+    assert growlm("advise", final, "--layers", 4, "--tokens", "20K").returncode == 0
+
+
 def test_the_next_command_holds_all_that_was_asked_for(growlm, final):
     words = ("--mlp", 96, "--kv-heads", 2, "--context", 16, "--units", "new")
     done = growlm("advise", final, "--tokens", "20K", *words)
@@ -113,6 +133,11 @@ def test_quiet_advice_is_none(growlm, final):
             1,
             "expected a depth operator, one of interleave, stack, insert, solar, middle, "
             "middle-layerwise, append, explicit; got 'solr'. Try solar.",
+        ),
+        (
+            ["--layers", 4, "--tokens", "1K", "--layer-map", "0,0,1,1"],
+            2,
+            "expected --depth explicit with --layer-map; got none. Try --depth explicit.",
         ),
         (
             ["--layers", 4, "--tokens", "1K", "--probe", 2],
@@ -189,6 +214,25 @@ def test_a_probe_goes_on_where_the_parent_stopped_in_its_data(*, growlm, finishe
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     # 1,024 tokens in samples of 16; a cosine that ended at a tenth of 1e-2.
     assert seen == [(64, pytest.approx(1e-3), 1.0, 1.0)] * 4
+
+
+def test_a_parent_that_was_grown_to_another_context_is_probed_at_it(
+    *, growlm, finished, monkeypatch
+):
+    seen = []
+    real = probing.train
+
+    def train(state, batches, schedule, **settings):
+        seen.append((state.cursor, tuple(batches(state.cursor).shape)))
+        return real(state, batches, schedule, **settings)
+
+    monkeypatch.setattr(probing, "train", train)
+    grown = finished / "run/stages/grown/grown"
+    words = ("advise", grown, "--mlp", 96, "--tokens", "9K", "--probe", 1, "--peak-lr", "1e-3")
+    found = rows(growlm(*words, "--run", finished / "run", "--json"))
+    assert list(found) == ["parent continued", "any operator"]
+    # Its parent read 64 samples of 16 tokens, two blocks of 16 slots of 32; 4 sequences are 128.
+    assert seen == [(64, (4, 33))] * 2
 
 
 def test_a_rate_that_ended_at_zero_is_no_rate_to_probe_at(*, refusal, finished, final):

@@ -90,11 +90,20 @@ def _add_operators(parser: argparse.ArgumentParser) -> None:
 
 def _add_probe(parser: argparse.ArgumentParser) -> None:
     probe = parser.add_argument_group("a probe, which measures instead of guessing")
-    whole = {"--probe": ("STEPS", "train each candidate for so many steps, and write nothing")}
-    whole["--seed"] = ("N", "of its order of data, dropout, and what growing draws (0)")
-    for option, (kind, meaning) in whole.items():
-        read = whole_number(option)
-        probe.add_argument(option, type=read, default=None, metavar=kind, help=meaning)
+    probe.add_argument(
+        "--probe",
+        type=whole_number("--probe"),
+        default=None,
+        metavar="STEPS",
+        help="train each candidate for so many steps; nothing is written",
+    )
+    probe.add_argument(
+        "--seed",
+        type=int,
+        default=None,
+        metavar="N",
+        help="of its dropout, what growing draws, and the data where it cannot follow (0)",
+    )
     probe.add_argument(
         "--run", type=Path, default=None, metavar="RUN", help="the run whose shards it trains on"
     )
@@ -169,11 +178,14 @@ def wish_of(options: argparse.Namespace) -> Wish:
     """Return the child that a command line asks for.
 
     Raises:
-        RecipeError: It names no size.
+        RecipeError: It names no size, or a layer map that no operator reads.
     """
     sizes = {name: getattr(options, name) for name in SIZES}
     if all(size is None for size in sizes.values()):
         raise RecipeError("a size of the child", got="none", fix="--layers 12")
+    if options.layer_map is not None and "explicit" not in options.depth:
+        depths = ",".join(options.depth) or "none"
+        raise RecipeError("--depth explicit with --layer-map", got=depths, fix="--depth explicit")
     return Wish(
         target=Target(**sizes),
         depths=options.depth,

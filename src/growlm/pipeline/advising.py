@@ -30,7 +30,7 @@ from growlm.growth.answers import (
     worth,
 )
 from growlm.growth.certificate import adjacency, changed_sizes
-from growlm.growth.depth import Claim
+from growlm.growth.depth import EXPLICIT, Claim
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.target import Operators, Target, growth_plan
 from growlm.huggingface.reading import CONFIG, read_folder, stream
@@ -54,7 +54,7 @@ class Wish:
     depths: tuple[str, ...]
     """Depth operators to look at beside the usual ones."""
     operators: Operators
-    """All but the depth operator."""
+    """All but the depth operator; the layer map is that of ``explicit``."""
     context: int | None
     """The child's training context; the parent's when None."""
     tokens: int
@@ -280,7 +280,7 @@ def plans_of(config: GPTConfig, wish: Wish, *, seed: int = 0) -> dict[str, Growt
     names = ("interleave", *stack, "insert", *wish.depths)
     named = {name: name for name in names} if layers != config.layers else {ANY: "insert"}
     plans = {
-        label: growth_plan(config, wish.target, replace(wish.operators, depth=depth), seed=seed)
+        label: growth_plan(config, wish.target, _operators(wish, depth), seed=seed)
         for label, depth in named.items()
     }
     if all(plan.child == config for plan in plans.values()):
@@ -290,6 +290,11 @@ def plans_of(config: GPTConfig, wish: Wish, *, seed: int = 0) -> dict[str, Growt
             fix=f"--layers {2 * config.layers}",
         )
     return plans
+
+
+def _operators(wish: Wish, depth: str) -> Operators:
+    layer_map = wish.operators.layer_map if depth == EXPLICIT else None
+    return replace(wish.operators, depth=depth, layer_map=layer_map)
 
 
 def _spent(parent: Parent, told: int | None) -> Spent:

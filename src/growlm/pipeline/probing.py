@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -127,7 +127,11 @@ def bench_of(parent: Parent, probe: Probe) -> Bench:
     check_prepared(folder, experiment)
     _check_tokenizer(parent, folder)
     position = _position(parent, folder)
-    sampler = _followed(position) if position else _fresh(parent, folder, experiment, probe.seed)
+    sampler, cursor = (
+        _followed(position, parent.context)
+        if position
+        else (_fresh(parent, folder, experiment, probe.seed), 0)
+    )
     names = [source.name for source in sampler.sources]
     drawn = zip(names, sampler.weightings[-1].weights, strict=True)
     weights = {name: weight for name, weight in drawn if weight}
@@ -144,7 +148,7 @@ def bench_of(parent: Parent, probe: Probe) -> Bench:
             sampler=sampler,
             streams=tuple(TokenStream(folder.corpus / name / "train") for name in names),
         ),
-        first_cursor=position.cursor if position else 0,
+        first_cursor=cursor,
         windows=_windows(folder, weights, parent.context, tokens=experiment.validation.tokens),
         weights=weights,
         follows=position is not None,
@@ -290,10 +294,14 @@ def _position(parent: Parent, folder: RunFolder) -> DataPosition | None:
     return position if found == dict(position.sources) else None
 
 
-def _followed(position: DataPosition) -> Sampler:
-    """Return the sampler that the parent read by."""
+def _followed(position: DataPosition, context: int) -> tuple[Sampler, int]:
+    """Return the sampler that the parent read by, and the sample to go on from.
+
+    Where the parent was grown to another context and not trained at it yet, that begins at the
+    next boundary between blocks.
+    """
     known = position.sampler
-    return Sampler(
+    sampler = Sampler(
         seed=known["seed"],
         sources=tuple(Layout(**each) for each in known["sources"]),
         slot=known["slot"],
@@ -305,6 +313,13 @@ def _followed(position: DataPosition) -> Sampler:
         ),
         phases=tuple(Phase(**each) for each in known["phases"]),
     )
+    if sampler.phases[-1].context == context:
+        return sampler, position.cursor
+    start = sampler.next_boundary(position.cursor)
+    phase = Phase(start_draw=start, context=context)
+    earlier = (each for each in sampler.phases if each.start_draw < start)
+    moved = replace(sampler, phases=(*earlier, phase))
+    return moved, moved.first_sample(start)
 
 
 def _fresh(parent: Parent, folder: RunFolder, experiment: Experiment, seed: int) -> Sampler:
