@@ -173,6 +173,7 @@ LAWS: dict[str, dict[str, Any]] = {
     "A, uneven MLP units": {"mlp": 50},
     "A, even MLP units": {"mlp": 64, "units": "even"},
     "A, cloned heads": {"heads": 4},
+    "A, wider heads, three times": {"head_width": 24},
     "B, clone of everything": {"width": 32, "mlp": 64, "heads": 4},
     "B, with wider heads": {"width": 48, "mlp": 96, "head_width": 24, "units": "even"},
 }

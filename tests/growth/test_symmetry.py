@@ -96,11 +96,27 @@ def test_copies_part_by_their_moments_and_by_an_uneven_split(
         assert each.relative > 1e-4
 
 
+@pytest.mark.parametrize(
+    ("mode", "sizes"),
+    [
+        ("asymmetric", {"mlp": 96, "units": "even"}),
+        ("drop", {"mlp": 96, "units": "uneven"}),
+        ("drop", {"head_width": 16, "units": "uneven"}),
+        ("drop", {"layers": 3, "mlp": 64, "units": "uneven"}),
+    ],
+    ids=["three copies by moments", "three copies by shares", "inside heads", "in silent layers"],
+)
+def test_no_copy_is_left_behind(apart: Meter, mode: str, sizes: dict[str, Any]) -> None:
+    for each in apart(mode, changes={"layers": 1}, **sizes).values():
+        assert each.equal == 0
+        assert each.largest > 1e-4
+
+
 def test_a_child_that_has_just_been_grown_has_copies_that_are_exactly_equal(
     tiny_config: Configs, tiny_model: Callable[..., GPT], grown: Callable[..., GPT], plan_of: Plans
 ) -> None:
     parent = tiny_model(tiny_config(positions="none", heads=4, kv_heads=2, head_width=4))
-    plan = plan_of(parent.config, width=48, heads=8, kv_heads=4, head_width=8, mlp=80)
+    plan = plan_of(parent.config, width=48, heads=8, kv_heads=4, head_width=8, mlp=80, units="even")
     found = unit_distances(grown(parent, plan).state_dict(), plan)
     assert tuple(found) == SPACES
     copies = {space: each.copies for space, each in found.items()}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from growlm.base.seeds import seed_for
-from growlm.growth.maps import SpaceMap
+from growlm.growth.maps import NOISE, SpaceMap
 from growlm.growth.plan import GrowthPlan
 from growlm.model.init import STD
 from growlm.model.spaces import axes, is_layer_output, split_name
@@ -27,8 +27,8 @@ class Factors:
     value: Tensor
     gradient: Tensor
     kept: Tensor
-    first: Tensor
-    """Kept, and the first copy along every axis."""
+    seniority: Tensor
+    """1 for the first copy along every axis, 0 for the last along any, and steps between."""
 
 
 class Grower:
@@ -59,7 +59,7 @@ class Grower:
         grown = parent
         for dim, (axis, role) in enumerate(self._touched(name)):
             grown = _grown(grown, axis, role, _Draw(self.plan.seed, name, dim))
-        grown = self._scaled(name, grown)
+        grown = self._parted(name, self._scaled(name, grown))
         return grown.clone() if grown is parent else grown
 
     def shape(self, name: str, parent: Tensor) -> tuple[int, ...]:
@@ -79,7 +79,9 @@ class Grower:
         """Return what growing does to a tensor's values and gradients."""
         layer, _ = split_name(name)
         value, gradient = torch.ones((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
-        kept = first = torch.tensor(layer not in self.plan.depth.silent)
+        kept = torch.tensor(layer not in self.plan.depth.silent)
+        is_first = layer is None or self.plan.depth.is_first_copy(layer)
+        seniority = torch.tensor(float(is_first), dtype=torch.float64)
         touched = self._touched(name)
         for dim, (axis, role) in enumerate(touched):
             shape = [-1 if other == dim else 1 for other in range(len(touched))]
@@ -88,13 +90,13 @@ class Grower:
             gradient = gradient * {"reads": write, "indexes": torch.ones_like(write)}.get(
                 role, read
             )
-            kept, first = kept & axis.kept.view(shape), first & axis.first.view(shape)
-        is_first = layer is None or self.plan.depth.is_first_copy(layer)
+            kept = kept & axis.kept.view(shape)
+            seniority = seniority * axis.seniority.view(shape)
         return Factors(
             value=value * self.scale(name),
             gradient=gradient / self._norm_scale(name),
             kept=kept,
-            first=first & is_first,
+            seniority=seniority,
         )
 
     def scale(self, name: str) -> float:
@@ -118,6 +120,21 @@ class Grower:
         std = plan.output_noise if is_layer_output(name) else plan.noise
         noise = _Draw(plan.seed, name, 2).normal(grown.shape, std=std, like=grown)
         return self._with_new_tokens(name, plan.shrink * grown + noise)
+
+    def _parted(self, name: str, grown: Tensor) -> Tensor:
+        """Return a matrix of a silent layer with noise on the rows that copy other rows.
+
+        A silent layer's readers are all zero, so that no split of them tells its copies apart.
+        """
+        layer, _ = split_name(name)
+        if layer not in self.plan.depth.silent or grown.dim() < 2:
+            return grown
+        axis, _ = self._touched(name)[0]
+        copies = (axis.kept & (axis.seniority < 1)).to(grown.dtype)[:, None]
+        if not copies.any():
+            return grown
+        draw = _Draw(self.plan.seed, name, 3)
+        return grown + copies * draw.normal(grown.shape, std=NOISE * float(grown.std()), like=grown)
 
     def _norm_scale(self, name: str) -> float:
         """Return the factor of a norm's gain or offset; 1 for everything else."""
@@ -183,7 +200,7 @@ class _Axis:
     """Whether it changes nothing."""
     index: Tensor
     kept: Tensor
-    first: Tensor
+    seniority: Tensor
     write: Tensor
     read: Tensor
 
@@ -195,7 +212,7 @@ def _axis_of(map_: SpaceMap) -> _Axis:
         plain=map_.is_identity,
         index=torch.tensor(sources),
         kept=torch.tensor([source is not None for source in map_.sources]),
-        first=torch.tensor(map_.is_first_copy),
+        seniority=torch.tensor(map_.seniority, dtype=torch.float64),
         write=torch.tensor(map_.writes, dtype=torch.float64),
         read=torch.tensor(map_.reads, dtype=torch.float64),
     )

@@ -22,10 +22,11 @@ def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -
     A child's gradient is gamma times its parent's, so its moments are gamma and gamma squared
     times its parent's; c is the factor of its value. ``drop`` forgets all state. ``copy`` gives
     every copy its scaled moments and its source's step count. ``asymmetric`` gives them to the
-    first copy only and starts the others from nothing, so that copies part. ``exact`` is ``copy``
-    with what lets the child follow its parent step for step: factors c of the learning rate, 1/c
-    of the decay, and gamma of eps. What has no parent, a silent layer included, starts from
-    nothing in every mode, with its step at 0 where a whole tensor is new.
+    first copy and starts the last from nothing, so that copies part; between the two, the moments
+    are those of gradients that grow less from copy to copy. ``exact`` is ``copy`` with what lets
+    the child follow its parent step for step: factors c of the learning rate, 1/c of the decay, and
+    gamma of eps. What has no parent, a silent layer included, starts from nothing in every mode,
+    with its step at 0 where a whole tensor is new.
 
     Args:
         parent: State by ``KEY.NAME``, as ``optim.adamw.state_tensors`` returns it.
@@ -53,12 +54,13 @@ def _state(
     grower: Grower, name: str, parent: Mapping[str, Tensor], mode: str
 ) -> Iterator[tuple[str, Tensor]]:
     factors, source = grower.factors(name), grower.source(name)
-    kept = factors.first if mode == "asymmetric" else factors.kept
+    share = factors.seniority if mode == "asymmetric" else torch.ones_like(factors.seniority)
+    gamma = factors.gradient * share * factors.kept
     steps = parent[f"step.{source}"]
-    yield "step", steps.clone() if kept.any() else torch.zeros_like(steps)
+    yield "step", steps.clone() if gamma.any() else torch.zeros_like(steps)
     for key, power in POWERS.items():
         moment = parent[f"{key}.{source}"]
-        yield key, grower.select(name, moment) * (factors.gradient**power * kept).to(moment.dtype)
+        yield key, grower.select(name, moment) * (gamma**power).to(moment.dtype)
     if mode == "exact":
         yield from _multipliers(factors)
 

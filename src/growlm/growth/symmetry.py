@@ -147,14 +147,18 @@ def _apart(found: list[_Gaps]) -> Apart:
         largest = torch.stack([each.largest for each in same]).amax(0)
         size = torch.stack([each.size for each in same]).amax(0)
         late = same[0].late
-        copies += late.unique().numel()
-        equal += late[largest <= ROUNDING * size].unique().numel()
+        copies += _different(late)
+        equal += _different(late[largest <= ROUNDING * size])
     return Apart(
         copies=copies,
         equal=equal,
         largest=float(torch.cat([each.largest for each in found]).max()),
         relative=sum(each.relative for each in found) / len(found),
     )
+
+
+def _different(places: Tensor) -> int:
+    return int((torch.bincount(places) > 0).sum())
 
 
 @torch.no_grad()

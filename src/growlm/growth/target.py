@@ -169,7 +169,9 @@ def _residual(parent: GPTConfig, target: Target, operators: Operators) -> Residu
 
 def _maps(parent: GPTConfig, target: Target, operators: Operators) -> _Inner:
     heads = _size(target.heads, parent.heads)
-    inside = head_width_maps(parent, _size(target.head_width, parent.head_width))
+    inside = head_width_maps(
+        parent, _size(target.head_width, parent.head_width), units=operators.units
+    )
     mlp = _size(target.mlp, parent.mlp)
     approximate = APPROXIMATE.get(operators.widen)
     if approximate is not None:
