@@ -13,6 +13,7 @@ from torch import Tensor
 from growlm.base.errors import GrowthError
 from growlm.growth.apply import Grower, child_names, grow_weights
 from growlm.growth.depth import OPERATORS, DepthPlan, insert, interleave, stack
+from growlm.growth.maps import NOISE
 from growlm.growth.moments import grow_moments
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
@@ -336,12 +337,14 @@ WIDTHS: dict[str, dict[str, Any]] = {
     "mlp, uneven": {"mlp": 50},
     "mlp, even": {"mlp": 64, "units": "even"},
     "mlp, new": {"mlp": 49, "units": "new"},
+    "mlp, noised": {"mlp": 70, "units": "noised"},
     "heads": {"heads": 3},
     "head width, tiled": {"head_width": 24},
     "head width, padded": {"head_width": 12},
     "residual, twice": {"width": 32},
     "residual, two and a half times": {"width": 40},
     "together": {"layers": 3, "width": 40, "heads": 4, "mlp": 70},
+    "together, noised": {"layers": 2, "width": 32, "heads": 4, "mlp": 64, "units": "noised"},
 }
 """Every exact growth in width, each by itself and all together with depth."""
 
@@ -397,6 +400,58 @@ def test_without_one_factor_a_width_growth_misses_by_far(
     broken = replace(plan_of(parent.config, **sizes), **spoilt)
     ids = some_ids(2, 16)
     assert (parent.logits(ids) - grown(parent, broken).logits(ids)).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(("mlp", "copies"), [(64, 2), (160, 5)])
+@torch.no_grad()
+def test_noise_on_what_reads_copies_cancels_over_each_source(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    mlp: int,
+    copies: int,
+) -> None:
+    parent = tiny_model(tiny_config(), dtype=torch.float64).state_dict()
+    name = "layers.0.mlp.down.weight"
+    even, noised = (
+        grow_weights(parent, plan_of(tiny_config(), mlp=mlp, units=units))
+        for units in ("even", "noised")
+    )
+    changed = [each for each in even if not torch.equal(even[each], noised[each])]
+    assert changed == [name, name.replace("0", "1")]
+    noise = (noised[name] - even[name]).view(16, copies, 32)
+    assert noise.sum(1).abs().max() <= 1e-15
+    wanted = NOISE * parent[name].std() / copies
+    torch.testing.assert_close(noise.std(), wanted, rtol=0.1, atol=0.0)
+
+
+@torch.no_grad()
+def test_noise_leaves_a_unit_alone_that_has_no_copy(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    parent = tiny_model(tiny_config()).state_dict()
+    name = "layers.0.mlp.down.weight"
+    child = grow_weights(parent, plan_of(tiny_config(), mlp=40, units="noised"))
+    assert torch.equal(child[name][:, 8:32], parent[name][:, 8:32])
+    assert not torch.equal(child[name][:, :8], parent[name][:, :8] / 2)
+
+
+@torch.no_grad()
+def test_in_a_silent_layer_only_the_first_copy_of_each_row_is_its_source(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    parent = tiny_model(tiny_config(layers=1)).state_dict()
+    child = grow_weights(parent, plan_of(tiny_config(layers=1), layers=2, mlp=64))
+    old, new = parent["layers.0.mlp.up.weight"], child["layers.1.mlp.up.weight"]
+    assert torch.equal(new[:32], old)
+    torch.testing.assert_close((new[32:] - old).std(), NOISE * old.std(), rtol=0.15, atol=0.0)
+    assert torch.equal(child["layers.0.mlp.up.weight"], old.repeat(2, 1))
+    assert torch.equal(child["layers.1.mlp.up.bias"], parent["layers.0.mlp.up.bias"].repeat(2))
 
 
 @pytest.mark.parametrize("widen", ["sparkling", "shrink-pad-perturb"])

@@ -222,6 +222,7 @@ def test_unscaled_moments_are_not_the_law(tiny_config: Configs, plan_of: Plans) 
             {"kv_heads": 4},
             "key/value heads are split among their queries",
         ),
+        ({}, {"mlp": 64, "units": "noised"}, "noise parts copies, whose gradients are then no"),
     ],
 )
 def test_a_growth_without_an_exact_law_says_why(

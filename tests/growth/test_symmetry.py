@@ -10,13 +10,15 @@ from torch import Tensor
 from growlm.growth.depth import DepthPlan, insert, interleave
 from growlm.growth.moments import grow_moments
 from growlm.growth.plan import GrowthPlan
-from growlm.growth.symmetry import SPACES, Apart, depth_distance, unit_distances
+from growlm.growth.symmetry import SPACES, Apart, depth_distance, locked, unit_distances
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
 from growlm.optim.adamw import state_tensors
 from growlm.optim.scaled_adamw import ScaledAdamW
 
 STEPS = 30
+FEW = 12
+"""Steps that are enough to tell copies that part from those that never do."""
 
 Configs = Callable[..., GPTConfig]
 Plans = Callable[..., GrowthPlan]
@@ -43,7 +45,7 @@ def apart(
     optimizer_of: Callable[[GPT], ScaledAdamW],
     loss_of: Callable[[GPT, Tensor], Tensor],
 ) -> Callable[..., dict[str, Apart]]:
-    """Train a parent a little, grow it, train the child for 30 steps; return the meter's word."""
+    """Train a parent a little, grow it, train the child; return what the meter says."""
 
     def train(model: GPT, optimizer: ScaledAdamW, steps: int, stream: torch.Generator) -> None:
         for _ in range(steps):
@@ -52,7 +54,9 @@ def apart(
             loss_of(model, ids).backward()
             optimizer.step()
 
-    def run(mode: str, *, changes: dict[str, Any], **sizes: Any) -> dict[str, Apart]:
+    def run(
+        mode: str, *, changes: dict[str, Any], steps: int = STEPS, **sizes: Any
+    ) -> dict[str, Apart]:
         stream = torch.Generator().manual_seed(3)
         parent = tiny_model(tiny_config(**changes), dtype=torch.float64)
         optimizer = optimizer_of(parent)
@@ -63,7 +67,7 @@ def apart(
         take(
             child_optimizer, child, grow_moments(state_tensors(parent, optimizer), plan, mode=mode)
         )
-        train(child, child_optimizer, STEPS, stream)
+        train(child, child_optimizer, steps, stream)
         return unit_distances(child.state_dict(), plan)
 
     return run
@@ -110,6 +114,107 @@ def test_no_copy_is_left_behind(apart: Meter, mode: str, sizes: dict[str, Any]) 
     for each in apart(mode, changes={"layers": 1}, **sizes).values():
         assert each.equal == 0
         assert each.largest > 1e-4
+
+
+ROTARY = {"positions": "rotary", "heads": 4, "kv_heads": 2, "head_width": 4}
+
+GROWTHS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "residual, twice": ({"norm": "layernorm"}, {"width": 32}),
+    "residual, three times": ({"norm": "rmsnorm", "tied": False}, {"width": 48}),
+    "residual, twice and padded": ({"norm": "layernorm"}, {"width": 40, "mlp": 64}),
+    "heads under ALiBi": ({}, {"heads": 3, "mlp": 33}),
+    "heads under rotary": ({"positions": "rotary"}, {"heads": 4}),
+    "query heads in their groups": (ROTARY, {"heads": 8}),
+    "whole groups of heads": (ROTARY, {"heads": 8, "kv_heads": 4}),
+    "key/value heads": (ROTARY, {"kv_heads": 4}),
+    "head width, three times": ({}, {"head_width": 24}),
+    "head width and heads": ({"positions": "none"}, {"head_width": 16, "heads": 4}),
+    "head width, padded": ({"positions": "none"}, {"head_width": 12, "heads": 4}),
+    "MLP units": ({}, {"mlp": 64}),
+    "with silent layers": ({}, {"layers": 3, "mlp": 64, "head_width": 16}),
+    "all of it": ({"positions": "none"}, {"width": 32, "heads": 4, "head_width": 16, "mlp": 96}),
+}
+"""Every growth in width that copies, by the parent's shape and the child's sizes."""
+
+
+@pytest.mark.parametrize(("changes", "sizes"), GROWTHS.values(), ids=GROWTHS)
+def test_by_default_the_copies_of_every_operator_part(
+    apart: Meter, changes: dict[str, Any], sizes: dict[str, Any]
+) -> None:
+    found = apart("asymmetric", changes={"layers": 1, **changes}, steps=FEW, **sizes)
+    for space, each in found.items():
+        assert each.equal == 0, space
+        assert each.largest > 1e-4, space
+
+
+@pytest.mark.parametrize(("changes", "sizes"), GROWTHS.values(), ids=GROWTHS)
+@pytest.mark.parametrize(("mode", "units"), [("drop", "even"), ("copy", "uneven")])
+def test_growth_names_the_spaces_whose_copies_training_leaves_equal(  # noqa: PLR0917
+    apart: Meter,
+    locked_by: Callable[..., tuple[str, ...]],
+    mode: str,
+    units: str,
+    changes: dict[str, Any],
+    sizes: dict[str, Any],
+) -> None:
+    shape = {"layers": 1, **changes}
+    found = apart(mode, changes=shape, steps=FEW, **sizes, units=units)
+    left = tuple(space for space, each in found.items() if each.equal)
+    assert locked_by(mode, changes=shape, **sizes, units=units) == left
+
+
+@pytest.mark.parametrize("growth", ["whole groups of heads", "with silent layers", "all of it"])
+def test_noise_that_cancels_parts_copies_whatever_their_moments_are(
+    apart: Meter, locked_by: Callable[..., tuple[str, ...]], growth: str
+) -> None:
+    changes, sizes = GROWTHS[growth]
+    shape = {"layers": 1, **changes}
+    for space, each in apart("drop", changes=shape, **sizes, units="noised", steps=FEW).items():
+        assert each.equal == 0, space
+        assert each.largest > 1e-4, space
+    for changes, sizes in GROWTHS.values():
+        assert locked_by("drop", changes=changes, **sizes, units="noised") == ()
+
+
+@pytest.fixture
+def locked_by(tiny_config: Configs, plan_of: Plans) -> Callable[..., tuple[str, ...]]:
+    """Return a function: mode, the parent's shape, the growth -> spaces that stay locked."""
+
+    def run(mode: str, *, changes: dict[str, Any], **sizes: Any) -> tuple[str, ...]:
+        return locked(plan_of(tiny_config(**changes), **sizes), mode)
+
+    return run
+
+
+def test_moments_part_no_copies_in_layers_that_have_none(
+    apart: Meter, locked_by: Callable[..., tuple[str, ...]]
+) -> None:
+    growth: dict[str, Any] = {"layers": 2, "depth": "stack", "mlp": 64, "units": "even"}
+    shape: dict[str, Any] = {"layers": 1}
+    found = apart("asymmetric", changes=shape, **growth)["mlp"]
+    assert (found.copies, found.equal) == (64, 32)
+    assert locked_by("asymmetric", changes=shape, **growth) == ("mlp",)
+    assert locked_by("asymmetric", changes=shape, **growth | {"units": "uneven"}) == ()
+
+
+def test_a_child_that_follows_its_parent_keeps_every_copy(
+    locked_by: Callable[..., tuple[str, ...]],
+) -> None:
+    found = locked_by("exact", changes={}, width=32, mlp=64, units="uneven")
+    assert found == ("width", "mlp")
+
+
+@pytest.mark.parametrize("mode", ["drop", "copy", "asymmetric", "exact"])
+def test_growth_without_copies_locks_nothing(
+    locked_by: Callable[..., tuple[str, ...]], mode: str
+) -> None:
+    assert locked_by(mode, changes={}, layers=5, heads=3, mlp=40, units="new") == ()
+
+
+def test_noise_on_every_weight_parts_all_copies(locked_by: Callable[..., tuple[str, ...]]) -> None:
+    sizes: dict[str, Any] = {"width": 32, "mlp": 64, "units": "even"}
+    assert locked_by("drop", changes={}, **sizes) == ("width", "mlp")
+    assert locked_by("drop", changes={}, **sizes, copies="noised") == ()
 
 
 def test_a_child_that_has_just_been_grown_has_copies_that_are_exactly_equal(

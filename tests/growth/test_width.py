@@ -128,5 +128,5 @@ def test_wider_heads_keep_every_score(tiny_config: Configs, head_width: int, uni
 
 
 def test_an_unknown_way_to_add_units_is_answered_with_the_nearest() -> None:
-    with pytest.raises(GrowthError, match=r"new, even, uneven; got 'unevn'\. Try uneven\."):
+    with pytest.raises(GrowthError, match=r"new, even, uneven, noised; got 'unevn'\. Try uneven\."):
         mlp_map("unevn", 4, to=8)

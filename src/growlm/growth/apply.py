@@ -1,7 +1,7 @@
 """Applying a plan: the parent's weights in, the child's out, one tensor at a time if need be."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -241,10 +241,31 @@ def _grown(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
     factor = {"writes": axis.write, "reads": axis.read}.get(role)
     if factor is not None:
         grown *= factor.to(grown.dtype).view(shape)
+    if role == "reads" and axis.map.noise:
+        grown += _cancelling(grown, tensor, axis, draw)
     missing = (~axis.kept).nonzero()[:, 0]
     if missing.numel():
         grown.index_copy_(dim, missing, _filling(tensor, axis, role, draw, missing.numel()))
     return grown
+
+
+def _cancelling(grown: Tensor, tensor: Tensor, axis: _Axis, draw: _Draw) -> Tensor:
+    """Return noise on what reads copies, whose sum over the copies of each source is zero.
+
+    Of k copies each is read by a k-th of a weight; the noise is a share of that. It is drawn for
+    each of the child's rows, so that it tells copies among those apart as well.
+    """
+    dim, kept = draw.dim, axis.kept.nonzero()[:, 0]
+    counts = axis.map.copies
+    copies = torch.tensor([counts[source or 0] for source in axis.map.sources])
+    # Taking the mean away leaves (k - 1) / k of the variance.
+    gain = torch.where(copies > 1, (copies * (copies - 1).clamp(min=1)).double() ** -0.5, 0.0)
+    std = axis.map.noise * float(tensor.std())
+    noise = replace(draw, dim=dim + 4).normal(grown.shape, std=std, like=grown)
+    sums = torch.zeros_like(tensor).index_add_(dim, axis.index[kept], noise.index_select(dim, kept))
+    shape = [-1 if other == dim else 1 for other in range(grown.dim())]
+    noise -= sums.index_select(dim, axis.index) / copies.to(noise.dtype).view(shape)
+    return noise * (gain * axis.kept).to(noise.dtype).view(shape)
 
 
 _DRAWN = {("writes", "new"), ("reads", "mean"), ("reads", "zero")} | {

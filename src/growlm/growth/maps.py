@@ -1,7 +1,7 @@
 """Space maps: where each coordinate of a grown space comes from, and how it is shared out."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 from typing import Literal
 
@@ -41,6 +41,9 @@ class SpaceMap:
     reads: tuple[float, ...]
     """Factor of what is read from each coordinate."""
     fill: Fill
+    noise: float = 0.0
+    """Of what reads copies, noise that cancels over those of each source: its standard deviation
+    as a share of that of the weights."""
 
     @property
     def size(self) -> int:
@@ -133,6 +136,14 @@ def clones(sources: tuple[int, ...], *, parent_size: int, uneven: float = 0.5) -
     )
 
 
+def noised(map_: SpaceMap) -> SpaceMap:
+    """Return a map whose copies are read with noise that cancels, if it has copies.
+
+    The copies of a source must be read alike. HyperCloning, arXiv:2409.12903.
+    """
+    return replace(map_, noise=NOISE) if max(map_.copies.values()) > 1 else map_
+
+
 def extended(size: int, *, to: int) -> SpaceMap:
     """Return a map that keeps what there is and adds new coordinates behind it."""
     return placed(tuple(range(size)), size=to)
@@ -166,6 +177,7 @@ def product(outer: SpaceMap, inner: SpaceMap) -> SpaceMap:
         writes=tuple(outer.writes[o] * inner.writes[i] for o, i in pairs),
         reads=tuple(outer.reads[o] * inner.reads[i] for o, i in pairs),
         fill=fill,
+        noise=max(outer.noise, inner.noise),
     )
 
 

@@ -95,14 +95,18 @@ def check_lawful(plan: GrowthPlan) -> None:
     """Refuse a plan for which no exact law of the optimizer's state is known.
 
     Raises:
-        GrowthError: The child is not exact, its residual stream is padded, or key/value heads were
-            split among their queries: there gradients are no multiple of the parent's.
+        GrowthError: The child is not exact, its residual stream is padded, key/value heads were
+            split among their queries, or noise parts copies: there gradients are no multiple of the
+            parent's.
     """
     reasons = list(plan.departures)
     if None in plan.resid.sources:
         reasons.append("padding of the residual stream has gradients of its own")
     if plan.kv_heads.size != plan.kv_heads.parent_size and plan.heads.is_identity:
         reasons.append("key/value heads are split among their queries")
+    maps = (plan.resid, plan.heads, plan.kv_heads, plan.value, plan.mlp)
+    if any(each.noise for each in maps):
+        reasons.append("noise parts copies, whose gradients are then no multiple of the parent's")
     if reasons:
         raise GrowthError(
             "a growth with an exact law for the optimizer's state",

@@ -1,7 +1,7 @@
-"""The meter of symmetry: how far copies have moved apart since they were made."""
+"""Symmetry: which copies would stay copies for ever, and how far apart they have moved."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +30,82 @@ _PARTS = {
     "mlp": (("mlp", "mlp"),),
 }
 """What each written space is made of, outer first: the size's name, and the plan's map."""
+
+
+def locked(plan: GrowthPlan, mode: str) -> tuple[str, ...]:
+    """Return the spaces, by the sizes that name them, some of whose copies would never part.
+
+    Copies part if they are read unequally, if they differ in weights that are drawn (noise, and
+    what is read from padding), or if their moments differ; under ``exact`` none of these does,
+    for the child follows its parent. Dropout is not relied on: it is slow, and may be none.
+
+    Args:
+        plan: What grows the child.
+        mode: What becomes of the optimizer's state; ``drop`` where the parent has none.
+    """
+    if mode == "exact":
+        return tuple(space for space in SPACES if any(map(_pairs, _maps(plan)[space])))
+    alike = _alike(plan)
+    if mode == "asymmetric":
+        # The first copy of a layer shares its moments out among copies; the others have none.
+        depth = plan.depth
+        heard = [layer for layer in range(depth.layers) if layer not in depth.silent]
+        alike["width"] = False
+        if all(map(depth.is_first_copy, heard)):
+            return ()
+    return tuple(space for space in SPACES if alike[space])
+
+
+def _maps(plan: GrowthPlan) -> dict[str, tuple[SpaceMap, ...]]:
+    return {
+        "width": (plan.resid,),
+        "heads": (plan.heads,),
+        "kv_heads": (plan.kv_heads,),
+        "head_width": (plan.query, plan.value),
+        "mlp": (plan.mlp,),
+    }
+
+
+def _alike(plan: GrowthPlan) -> dict[str, bool]:
+    """Return for each space whether it has copies that no weight tells apart.
+
+    What is drawn in a matrix is drawn for each of the child's rows, so that noise on its columns
+    tells copies of its rows apart as well.
+    """
+    attended = bool(plan.heads.noise or plan.value.noise)
+    drawn = bool(plan.noise or plan.resid.noise or None in plan.resid.sources)
+    wider = None in plan.query.sources  # each head draws new coordinates of its own
+    return {
+        "width": _read_alike(plan.resid) and not (plan.noise or attended or plan.mlp.noise),
+        "heads": _read_alike(plan.heads) and not (drawn or attended or wider),
+        "kv_heads": _asked_alike(plan) and not (drawn or attended or wider),
+        "head_width": not drawn
+        and (_scored_alike(plan) or (_read_alike(plan.value) and not attended)),
+        "mlp": _read_alike(plan.mlp) and not drawn,
+    }
+
+
+def _read_alike(map_: SpaceMap) -> bool:
+    """Return whether two copies of a source are read with the same factor, and no noise."""
+    return not map_.noise and _repeats(map_, map_.reads)
+
+
+def _scored_alike(plan: GrowthPlan) -> bool:
+    """Return whether two copies of a coordinate take the same part in scores."""
+    return _repeats(plan.query, plan.query.writes)
+
+
+def _asked_alike(plan: GrowthPlan) -> bool:
+    """Return whether two copies of a key/value head serve the same queries, read alike."""
+    heads = list(zip(plan.heads.sources, plan.heads.reads, strict=True))
+    group = len(heads) // plan.kv_heads.size
+    served = [tuple(heads[start : start + group]) for start in range(0, len(heads), group)]
+    return _repeats(plan.kv_heads, served)
+
+
+def _repeats(map_: SpaceMap, what: Sequence[object]) -> bool:
+    """Return whether two copies of one source have the same of something."""
+    return any(what[early] == what[late] for early, late in _pairs(map_))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

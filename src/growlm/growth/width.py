@@ -5,19 +5,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from growlm.base.errors import GrowthError, nearest
-from growlm.growth.maps import SpaceMap, clones, extended, identity, placed, product
+from growlm.growth.maps import SpaceMap, clones, extended, identity, noised, placed, product
 from growlm.model.attention import alibi_slopes
 from growlm.model.config import GPTConfig
 
 UNEVEN = 0.35
 """Share of the first of two copies in an uneven split."""
 
-UNITS = ("new", "even", "uneven")
+UNITS = ("new", "even", "uneven", "noised")
 """Every way to add units to a space, by the name recipes use.
 
 ``new``: fresh ones behind the old, their readers at zero (arXiv:2308.06103). ``even``: copies in
 turn, whose readers share alike (Net2Net, arXiv:1511.05641). ``uneven``: the same, but the first
-copy is read least and each further one more, so that they part.
+copy is read least and each further one more, so that they part. ``noised``: as ``even``, with noise
+on what reads them that cancels over the copies of each source, in the residual stream too
+(HyperCloning, arXiv:2409.12903).
 """
 
 
@@ -114,7 +116,8 @@ def silent(size: int, *, to: int) -> SpaceMap:
 def split(sources: tuple[int, ...], *, parent_size: int, units: str) -> SpaceMap:
     """Return a map of copies that share their source's readers as ``units`` says."""
     share = UNEVEN if units == "uneven" else 0.5
-    return clones(sources, parent_size=parent_size, uneven=share)
+    copies = clones(sources, parent_size=parent_size, uneven=share)
+    return noised(copies) if units == "noised" else copies
 
 
 def mlp_map(units: str, size: int, *, to: int) -> SpaceMap:
@@ -288,15 +291,19 @@ def _check_head_width(parent: GPTConfig, head_width: int) -> None:
 
 
 def _tiled(size: int, *, times: int, units: str) -> HeadWidth:
-    """Return maps to k copies of each coordinate, which share values and scores alike.
+    """Return maps to k copies of each coordinate, which share values and scores.
 
-    A copy with share r of a score takes the root of r sqrt(k) on queries and on keys.
+    A copy with share r of a score takes the root of r sqrt(k) on queries and on keys. No matrix
+    reads these, so that there is no place for noise: an uneven split parts them instead.
     """
-    copies = product(split((0,) * times, parent_size=1, units=units), identity(size))
+    value, scored = (
+        product(split((0,) * times, parent_size=1, units=each), identity(size))
+        for each in (units, "uneven" if units == "noised" else units)
+    )
     root = math.sqrt(times)
     scored = replace(
-        copies,
-        writes=tuple(math.sqrt(share * root) for share in copies.reads),
-        reads=tuple(math.sqrt(share / root) for share in copies.reads),
+        scored,
+        writes=tuple(math.sqrt(share * root) for share in scored.reads),
+        reads=tuple(math.sqrt(share / root) for share in scored.reads),
     )
-    return HeadWidth(query=scored, key=scored, value=copies)
+    return HeadWidth(query=scored, key=scored, value=value)

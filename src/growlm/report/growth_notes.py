@@ -183,7 +183,8 @@ def unparted(view: RunView) -> tuple[str, ...]:
     told = tuple(text for stage in view.stages for text in _unparted(stage))
     reason = (
         "Copies that read, write and remember alike learn alike for ever: they add parameters and "
-        "no capacity. An uneven split parts them, and so does optimizer\\_state = asymmetric."
+        "no capacity. Units that are uneven or noised part them, and so does "
+        "optimizer\\_state = asymmetric where the parent had moments."
     )
     return (*told, reason) if told else ()
 
