@@ -12,8 +12,11 @@ from growlm.growth.plan import GrowthPlan
 MODES = ("drop", "copy", "asymmetric", "exact")
 """Every treatment of the optimizer's state, by the name recipes use."""
 
-POWERS = {"exp_avg": 1, "exp_avg_sq": 2}
-"""How often a gradient's factor enters each moment."""
+MOMENTUM = "momentum_buffer"
+"""Muon's only state: a running mean of gradients, with no count of steps."""
+
+POWERS = {"exp_avg": 1, "exp_avg_sq": 2, MOMENTUM: 1}
+"""How often a gradient's factor enters each moment, of AdamW and of Muon."""
 
 
 def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -> dict[str, Tensor]:
@@ -28,21 +31,30 @@ def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -
     gamma of eps. What has no parent, a silent layer included, starts from nothing in every mode,
     with its step at 0 where a whole tensor is new.
 
+    Muon's momentum is a mean of gradients and grows as AdamW's first moment does: wherever
+    gradients are gamma times the parent's, the child takes over the momentum that it would have
+    gathered itself. Its steps do not follow: Muon makes a matrix's momentum orthogonal, which
+    weighs each entry by all the others. Each of k even copies then steps by 1/sqrt(k) of what its
+    source would have, not by c, and uneven ones by nothing as simple; so Muon has no ``exact``.
+
     Args:
-        parent: State by ``KEY.NAME``, as ``optim.adamw.state_tensors`` returns it.
+        parent: State by ``KEY.NAME``, as ``optim.adamw.state_tensors`` returns it; AdamW's for
+            some parameters and Muon's for others, if so trained.
         plan: Where every coordinate of the child comes from.
         mode: One of ``MODES``.
 
     Raises:
-        GrowthError: There is no such mode, or ``exact`` is asked of a plan that has no exact law.
+        GrowthError: There is no such mode, or ``exact`` is asked of a plan that has no exact law,
+            or of Muon's momentum.
     """
     check_mode(mode)
     if mode == "drop":
         return {}
     if mode == "exact":
         check_lawful(plan)
+        _check_entrywise(parent)
     grower = Grower(plan)
-    names = [name.removeprefix("step.") for name in parent if name.startswith("step.")]
+    names = list(dict.fromkeys(full_name.partition(".")[2] for full_name in parent))
     return {
         f"{key}.{name}": tensor
         for name in child_names(names, plan)
@@ -56,11 +68,13 @@ def _state(
     factors, source = grower.factors(name), grower.source(name)
     share = factors.seniority if mode == "asymmetric" else torch.ones_like(factors.seniority)
     gamma = factors.gradient * share * factors.kept
-    steps = parent[f"step.{source}"]
-    yield "step", steps.clone() if gamma.any() else torch.zeros_like(steps)
+    steps = parent.get(f"step.{source}")
+    if steps is not None:
+        yield "step", steps.clone() if gamma.any() else torch.zeros_like(steps)
     for key, power in POWERS.items():
-        moment = parent[f"{key}.{source}"]
-        yield key, grower.select(name, moment) * (gamma**power).to(moment.dtype)
+        moment = parent.get(f"{key}.{source}")
+        if moment is not None:
+            yield key, grower.select(name, moment) * (gamma**power).to(moment.dtype)
     if mode == "exact":
         yield from _multipliers(factors)
 
@@ -75,6 +89,15 @@ def _multipliers(factors: Factors) -> Iterator[tuple[str, Tensor]]:
     ):
         scale = torch.where(factors.kept, factor, one)
         yield key, (scale.flatten()[0] if (scale == scale.flatten()[0]).all() else scale).clone()
+
+
+def _check_entrywise(state: Mapping[str, Tensor]) -> None:
+    if any(name.startswith(f"{MOMENTUM}.") for name in state):
+        raise GrowthError(
+            "an optimizer that steps entry by entry, for optimizer_state = exact",
+            got="Muon's momentum, of which it makes a whole matrix orthogonal",
+            fix="optimizer_state = asymmetric, or copy",
+        )
 
 
 def check_mode(mode: str) -> None:
