@@ -185,7 +185,7 @@ LAWS: dict[str, dict[str, Any]] = {
 def test_after_exact_growth_the_child_trains_as_its_parent_does(
     apart: Callable[..., tuple[float, float]], *, tied: bool, norm: str, law: str
 ) -> None:
-    changes = {"tied": tied, "norm": norm, "positions": "none"}
+    changes = {"tied": tied, "norm": norm, "positions": "none", "layers": 1}
     difference, moved = apart(changes, LAWS[law])
     assert difference <= 1e-10
     assert moved > 0.1
@@ -199,7 +199,9 @@ def test_after_exact_growth_the_child_trains_as_its_parent_does(
 def test_without_the_laws_the_child_goes_its_own_way(
     apart: Callable[..., tuple[float, float]], without: tuple[str, ...]
 ) -> None:
-    difference, _ = apart({"positions": "none"}, LAWS["B, clone of everything"], without=without)
+    difference, _ = apart(
+        {"positions": "none", "layers": 1}, LAWS["B, clone of everything"], without=without
+    )
     assert difference > 1e-3
 
 
@@ -276,7 +278,7 @@ def test_the_child_takes_over_the_momentum_that_it_would_have_gathered(
     norm: str,
     law: str,
 ) -> None:
-    changes = {"tied": tied, "norm": norm, "positions": "none"}
+    changes = {"tied": tied, "norm": norm, "positions": "none", "layers": 1}
     plan, state, own = gathered(changes, **LAWS[law])
     child = grow_moments(state, plan, mode="copy")
     for full_name, moment in own.items():
