@@ -45,7 +45,7 @@ class Grower:
     def reader(self, parent: Read) -> Read:
         """Return a reader of the child, which grows what it is asked for and keeps nothing.
 
-        What it reads has the parent's number format and shares no storage with anything.
+        What it reads has the parent's number format, and where nothing changes its storage too.
 
         Args:
             parent: Reads the parent.
@@ -73,8 +73,7 @@ class Grower:
         for dim, (axis, role) in enumerate(self._touched(name)):
             if role != "indexes":
                 grown = _grown(grown, axis, role, _Draw(self.plan.seed, name, dim, rows.start))
-        grown = self._parted(name, self._scaled(name, grown, rows))
-        return grown.clone() if grown is found else grown
+        return self._parted(name, self._scaled(name, grown, rows))
 
     def _parent(self, name: str, parent: Read, rows: slice) -> Tensor:
         """Return what a tensor, or a block of its rows, comes from, before it is widened."""
@@ -211,14 +210,14 @@ def child_names(names: Iterator[str] | list[str], plan: GrowthPlan) -> Iterator[
 
 
 def grow_weights(parent: Mapping[str, Tensor], plan: GrowthPlan) -> dict[str, Tensor]:
-    """Return the child's weights; the same plan gives the same bytes.
+    """Return the child's weights, which share no storage; the same plan gives the same bytes.
 
     Args:
         parent: Weights by name, as ``GPT.state_dict`` has them.
         plan: Where every coordinate of the child comes from.
     """
     child = Grower(plan).reader(held(parent))
-    return {name: child(name) for name in child_names(list(parent), plan)}
+    return {name: child(name).clone() for name in child_names(list(parent), plan)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

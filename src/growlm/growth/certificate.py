@@ -47,7 +47,7 @@ class Certificate(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="cons
     """Whether every weight, read back, was what the plan makes of the parent, to the last bit."""
     optimizer_groups: Mapping[str, int]
     """Weights that AdamW decays and that it does not; each is in one of the two."""
-    norm_cliff: float
+    norm_cliff: float | None
     """Largest step between neighbouring layers' weight norms, over the parent's mean step."""
     adjacency: float
     """Share of neighbouring layers that were neighbours in the parent."""

@@ -223,7 +223,7 @@ def certificate_view(meta: Meta) -> CertificateView | None:
         return None
     found = Certificate.model_validate(meta.certificate)
     main = found.main
-    if main is None:
+    if main is None or found.norm_cliff is None:  # it was never measured
         return None
     return CertificateView(
         operator=found.operator,
