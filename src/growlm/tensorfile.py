@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -119,19 +119,39 @@ def stream_tensors(
     Raises:
         StorageError: The disk refused.
     """
-    digest = sha256()
-    with storage(path), path.open("wb") as file, ThreadPoolExecutor(1) as aside:
-        header = _header(shapes)
-        hashed = aside.submit(digest.update, len(header).to_bytes(8, "little") + header)
-        file.write(len(header).to_bytes(8, "little"))
-        file.write(header)
+    digest, header = sha256(), _header(shapes)
+    with storage(path), path.open("wb") as file, _Aside(file.write, digest.update) as aside:
+        aside.take(len(header).to_bytes(8, "little") + header)
         for name, shape in shapes.items():
             for content in _contents(name, shape, pieces_of(name)):
-                hashed.result()  # one piece waits at most
-                hashed = aside.submit(digest.update, content)
-                file.write(content)
-        hashed.result()
+                aside.take(content)
     return digest.hexdigest()
+
+
+class _Aside:
+    """Calls that each take every piece in order, beside the making of the next one."""
+
+    def __init__(self, *calls: Callable[[bytes | memoryview], object]) -> None:
+        self._lanes = [(call, ThreadPoolExecutor(1)) for call in calls]
+        self._under_way: list[Future[object]] = []
+
+    def __enter__(self) -> "_Aside":
+        return self
+
+    def take(self, content: bytes | memoryview) -> None:
+        """Wait for the piece before, and begin with this one; one is under way at most."""
+        self._finish()
+        self._under_way = [lane.submit(call, content) for call, lane in self._lanes]
+
+    def _finish(self) -> None:
+        for each in self._under_way:
+            each.result()
+
+    def __exit__(self, *failure: object) -> None:
+        for _, lane in self._lanes:
+            lane.shutdown()
+        if failure[0] is None:
+            self._finish()
 
 
 def _contents(name: str, shape: tuple[int, ...], pieces: Iterable[Tensor]) -> Iterator[memoryview]:

@@ -1,6 +1,6 @@
 """Applying a plan: the parent's weights in, the child's out, one tensor at a time if need be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -227,6 +227,8 @@ class _Axis:
     map: SpaceMap
     plain: bool
     """Whether it changes nothing."""
+    runs: tuple[tuple[int | None, int], ...]
+    """Stretches of sources that follow each other: where each begins, and how long it is."""
     index: Tensor
     kept: Tensor
     seniority: Tensor
@@ -239,6 +241,7 @@ def _axis_of(map_: SpaceMap) -> _Axis:
     return _Axis(
         map=map_,
         plain=map_.is_identity,
+        runs=tuple(_runs(map_.sources)),
         index=torch.tensor(sources),
         kept=torch.tensor([source is not None for source in map_.sources]),
         seniority=torch.tensor(map_.seniority, dtype=torch.float64),
@@ -268,17 +271,41 @@ def _grown(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
     if axis.plain:
         return tensor
     dim = draw.dim
-    shape = [-1 if other == dim else 1 for other in range(tensor.dim())]
-    grown = tensor.index_select(dim, axis.index)
+    grown = _placed(tensor, axis, role, draw)
     factor = {"writes": axis.write, "reads": axis.read}.get(role)
     if factor is not None:
-        grown *= factor.to(grown.dtype).view(shape)
+        # What fills a place without a source is already as large as it should be.
+        factor = torch.where(axis.kept, factor, 1.0).to(grown.dtype)
+        grown *= factor.view([-1 if other == dim else 1 for other in range(tensor.dim())])
     if role == "reads" and axis.map.noise:
         grown += _cancelling(grown, tensor, axis, draw)
-    missing = (~axis.kept).nonzero()[:, 0]
-    if missing.numel():
-        grown.index_copy_(dim, missing, _filling(tensor, axis, role, draw, missing.numel()))
     return grown
+
+
+def _placed(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
+    """Return a tensor with every source in its places, and the other places filled."""
+    dim, missing = draw.dim, axis.map.sources.count(None)
+    filling = _filling(tensor, axis, role, draw, missing) if missing else tensor
+    parts: list[Tensor] = []
+    filled = 0
+    for source, length in axis.runs:
+        if source is None:
+            parts.append(filling.narrow(dim, filled, length))
+            filled += length
+        else:
+            parts.append(tensor.narrow(dim, source, length))
+    return torch.cat(parts, dim)
+
+
+def _runs(sources: Sequence[int | None]) -> Iterator[tuple[int | None, int]]:
+    """Yield stretches of sources that follow each other, or of none, and how long they are."""
+    start = 0
+    for place in range(1, len(sources) + 1):
+        before = sources[place - 1]
+        expected = None if before is None else before + 1
+        if place == len(sources) or sources[place] != expected:
+            yield sources[start], place - start
+            start = place
 
 
 def _cancelling(grown: Tensor, tensor: Tensor, axis: _Axis, draw: _Draw) -> Tensor:
