@@ -10,7 +10,16 @@ from hypothesis import given, settings, strategies as st
 from safetensors.torch import load, load_file, save_file
 
 from growlm.base.errors import CheckpointError, StorageError
-from growlm.tensorfile import entries, load_tensor, load_tensors, save_tensors, stream_tensors
+from growlm.tensorfile import (
+    ENTRY_BYTES,
+    Unread,
+    entries,
+    load_tensor,
+    load_tensors,
+    save_in_turn,
+    save_tensors,
+    stream_tensors,
+)
 
 SHAPES = st.dictionaries(
     st.text(min_size=1, max_size=8).filter(lambda name: name != "__metadata__"),
@@ -138,3 +147,37 @@ def test_the_two_writers_agree(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "theirs", metadata={"format": "pt"})
     stream_tensors(tmp_path / "ours", {"a": (3, 4)}, lambda name: [tensors[name]])
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+class TestInTurn:
+    TENSORS = (
+        ("step.a", torch.tensor(3.0)),
+        ("exp_avg.a", torch.arange(6.0).reshape(2, 3).T),
+        ("lr_scale.a", torch.full((2, 1), 0.25, dtype=torch.float64)),
+        ("empty", torch.zeros(0, 4)),
+        ("half", torch.ones(3, dtype=torch.bfloat16)),
+    )
+
+    def test_the_library_reads_what_was_written(self, tmp_path: Path) -> None:
+        names = sum(len(name) + ENTRY_BYTES for name, _ in self.TENSORS)
+        save_in_turn(tmp_path / "some", iter(self.TENSORS), names_bytes=names)
+        found = load_file(tmp_path / "some")
+        assert set(found) == {name for name, _ in self.TENSORS}
+        for name, tensor in self.TENSORS:
+            assert found[name].dtype == tensor.dtype
+            assert torch.equal(found[name], tensor)
+
+    def test_room_that_does_not_suffice_is_noticed(self, tmp_path: Path) -> None:
+        many = ((f"tensor-{number}", torch.ones(1)) for number in range(20))
+        with pytest.raises(ValueError, match="names and shapes do not fit into"):
+            save_in_turn(tmp_path / "some", many, names_bytes=0)
+
+    def test_what_was_not_read_yet_is_a_mapping_of_it(self, tmp_path: Path, file: Path) -> None:
+        unread = Unread(file)
+        assert sorted(unread) == ["a", "b"]
+        assert len(unread) == 2
+        assert "a" in unread
+        assert torch.equal(unread["a"], load_tensors(file)["a"])
+        assert unread.get("c") is None
+        with pytest.raises(StorageError, match="a file that is there"):
+            Unread(tmp_path / "none")

@@ -28,6 +28,18 @@ FLOAT = "F32"
 
 FLOAT_BYTES = 4
 
+TYPES = {
+    torch.float64: "F64",
+    torch.float32: FLOAT,
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+}
+"""How the format calls the types that are written in turn."""
+
+ENTRY_BYTES = 160
+"""What a tensor's entry in the header takes beside its name, at most: type, shape, place."""
+
 ALIGNMENT = 8
 """The header is padded with spaces, so that the data begins at a multiple of this."""
 
@@ -101,6 +113,73 @@ def load_tensor(path: Path, name: str, rows: slice = EVERY) -> Tensor:
         return file.get_tensor(name) if rows == EVERY else file.get_slice(name)[rows]
 
 
+class Unread(Mapping[str, Tensor]):
+    """The tensors of a file by name, each read when it is asked for and then forgotten."""
+
+    def __init__(self, path: Path) -> None:
+        """Look at what is there.
+
+        Raises:
+            CheckpointError: It is no such file, or damaged.
+            StorageError: It cannot be read.
+        """
+        self._path = path
+        self._names = tuple(entries(path))
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Read a tensor."""
+        if name not in self._names:
+            raise KeyError(name)
+        return load_tensor(self._path, name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._names)
+
+
+def save_in_turn(path: Path, tensors: Iterable[tuple[str, Tensor]], *, names_bytes: int) -> None:
+    """Write tensors of any type in the order they come, one in memory at a time.
+
+    Their shapes are not known before they come, so room is left for what the file begins with.
+
+    Args:
+        path: The file.
+        tensors: Names and tensors.
+        names_bytes: Length of all names together, at most, each with ``ENTRY_BYTES`` more.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    content: dict[str, Any] = {"__metadata__": METADATA}
+    room, begin = names_bytes + ENTRY_BYTES, 0
+    room += -room % ALIGNMENT
+    with storage(path), path.open("wb") as file:
+        file.write(room.to_bytes(8, "little") + b" " * room)
+        for name, tensor in tensors:
+            plain = tensor.detach().cpu().contiguous()
+            end = begin + plain.nbytes
+            content[name] = {
+                "dtype": TYPES[plain.dtype],
+                "shape": list(plain.shape),
+                "data_offsets": [begin, end],
+            }
+            file.write(_bytes(plain))
+            begin = end
+        header = json.dumps(content, separators=(",", ":")).encode()
+        if len(header) > room:
+            raise ValueError(f"{len(header)} bytes of names and shapes do not fit into {room}")
+        file.seek(8)
+        file.write(header)
+
+
+def _bytes(plain: Tensor) -> memoryview:
+    return memoryview(cast(Any, plain.flatten().view(torch.uint8).numpy()))
+
+
 def stream_tensors(
     path: Path,
     shapes: Mapping[str, tuple[int, ...]],
@@ -159,9 +238,7 @@ def _contents(name: str, shape: tuple[int, ...], pieces: Iterable[Tensor]) -> It
     left = FLOAT_BYTES * prod(shape)
     for piece in pieces:
         plain = piece.detach().to("cpu", torch.float32).contiguous()
-        content = (
-            memoryview(cast(Any, plain.numpy())).cast("B") if plain.numel() else memoryview(b"")
-        )
+        content = _bytes(plain)
         left -= content.nbytes
         yield content
     if left:

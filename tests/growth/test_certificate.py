@@ -121,6 +121,7 @@ def test_a_certificate_comes_back_from_a_checkpoints_json(loss: float, parent: G
         asked=asked,
         sizes={"layers": (2, 4)},
         optimizer_state="copy",
+        locked=(),
         sources=(0, 1, 0, 1),
         silent=(),
         claim="approximate",

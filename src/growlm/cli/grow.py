@@ -16,6 +16,7 @@ from growlm.pipeline.growing import (
     comparison,
     extended,
     grow,
+    lock,
 )
 
 SIZES = ("layers", "width", "heads", "kv_heads", "head_width", "mlp")
@@ -28,7 +29,7 @@ OPERATORS = {
     ),
     "--copies": ("plain", "plain, scaled, or noised copies of layers"),
     "--widen": ("lemon", "lemon, sparkling, or shrink-pad-perturb"),
-    "--units": ("uneven", "new, even, uneven, or noised MLP units and heads"),
+    "--units": ("noised", "new, even, uneven, or noised MLP units and heads"),
 }
 """Options that name an operator: their default and their choices."""
 
@@ -137,6 +138,8 @@ def run(options: argparse.Namespace) -> int:
             f"{options.child}: {changes(found)}, {found.parent_parameters:,} -> "
             f"{found.child_parameters:,} parameters\n{comparison(found)}"
         )
+        if (warning := lock(found)) is not None:
+            print(f"note: {warning}")
     return 0
 
 

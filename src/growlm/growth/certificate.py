@@ -35,6 +35,8 @@ class Certificate(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="cons
     sizes: Mapping[str, tuple[int, int]]
     """Every size that changed, before and after."""
     optimizer_state: str
+    locked: tuple[str, ...]
+    """Sizes some of whose copies nothing will ever part: they start equal and learn alike."""
     sources: tuple[int, ...]
     silent: tuple[int, ...]
     claim: Claim

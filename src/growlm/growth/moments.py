@@ -128,11 +128,11 @@ def check_lawful(plan: GrowthPlan) -> None:
     if plan.kv_heads.size != plan.kv_heads.parent_size and plan.heads.is_identity:
         reasons.append("key/value heads are split among their queries")
     maps = (plan.resid, plan.heads, plan.kv_heads, plan.value, plan.mlp)
-    if any(each.noise for each in maps):
+    fix = "optimizer_state = asymmetric, or copy"
+    if not reasons and any(each.noise for each in maps):
         reasons.append("noise parts copies, whose gradients are then no multiple of the parent's")
+        fix = f"units = uneven, or {fix}"
     if reasons:
         raise GrowthError(
-            "a growth with an exact law for the optimizer's state",
-            got=reasons[0],
-            fix="optimizer_state = asymmetric, or copy",
+            "a growth with an exact law for the optimizer's state", got=reasons[0], fix=fix
         )

@@ -25,6 +25,7 @@ from growlm.growth.certificate import (
 )
 from growlm.growth.comparison import Measurement, measure
 from growlm.growth.plan import GrowthPlan
+from growlm.growth.symmetry import locked
 from growlm.growth.target import Asked
 from growlm.huggingface.reading import read_object
 from growlm.model.cost import parameters
@@ -55,7 +56,7 @@ class Pair:
     asked: Asked
     plan: GrowthPlan
     optimizer_state: str
-    """What became of the optimizer's state."""
+    """What became of the optimizer's state; ``none`` where the parent had none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,7 @@ def certificate_of(pair: Pair, batches: Batches | None) -> Certificate:
         asked=pair.asked,
         sizes=changed_sizes(plan),
         optimizer_state=pair.optimizer_state,
+        locked=locked(plan, "drop" if pair.optimizer_state == "none" else pair.optimizer_state),
         sources=plan.depth.sources,
         silent=plan.depth.silent,
         claim=plan.claim,

@@ -190,8 +190,9 @@ def _grow_checkpoint(job: _Job, place: Path, run: RunFolder | None) -> Certifica
     meta = job.parent.known_meta
     digest = checkpoint.write_weights(place, job.config, Grower(job.plan).reader(job.parent.read))
     read_back = replace(job.parent, path=place, config=job.config, read=checkpoint.reader(place))
-    found = _certificate(job, read_back, run, optimizer_state=job.growth.optimizer_state)
     optimizer = checkpoint.load_optimizer(job.parent.path)
+    state = job.growth.optimizer_state if optimizer else "none"
+    found = _certificate(job, read_back, run, optimizer_state=state)
     contents = Contents(
         config=job.config,
         stage=job.growth.stage,
@@ -232,6 +233,16 @@ def changes(found: Certificate) -> str:
         for size, (before, after) in found.sizes.items()
     )
     return f"{sizes or 'nothing'} ({found.claim})"
+
+
+def lock(found: Certificate) -> str | None:
+    """Return a warning that some copies will stay copies, or None."""
+    if not found.locked:
+        return None
+    return (
+        f"copies of {', '.join(found.locked)} start equal and nothing parts them, so they add "
+        "nothing: --units noised parts them, and keeps an exact growth exact"
+    )
 
 
 def comparison(found: Certificate) -> str:

@@ -54,7 +54,7 @@ class Grow(Section, frozen=True):
     widen: Literal["lemon", "sparkling", "shrink-pad-perturb"] = "lemon"
     """How the residual stream grows: exactly, keeping the RMS, or shrunk and perturbed."""
 
-    units: Literal["new", "even", "uneven", "noised"] = "uneven"
+    units: Literal["new", "even", "uneven", "noised"] = "noised"
     """How MLP units are added, heads where positions let them be cloned, and head width: fresh, or
     as copies that are read alike, unevenly, or with noise that cancels (residual copies too)."""
 
