@@ -52,12 +52,22 @@ def test_a_folder_that_holds_no_checkpoint_is_refused(refusal, finished, tmp_pat
     for words in (
         ("inspect", path),
         ("evaluate", path),
-        ("grow", path, tmp_path / "child", "--layers", 4),
         ("average", final, path, "--out", tmp_path / "average"),
     ):
         assert refusal(*words) == (
             f"expected a checkpoint's folder, with checkpoint.json in it; got {path}. "
             "Try a folder under runs/*/stages."
+        )
+    for words in (
+        ("grow", path, tmp_path / "child", "--layers", 4),
+        ("certify", path, final),
+        ("certify", final, path),
+        ("shrink", path, tmp_path / "parent"),
+    ):
+        assert refusal(*words) == (
+            "expected a checkpoint's folder, with checkpoint.json in it, or a Hugging Face one, "
+            f"with config.json; got {path}. Try a folder under runs/*/stages, or one that "
+            "save_pretrained wrote."
         )
 
 

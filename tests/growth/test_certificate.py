@@ -60,6 +60,15 @@ def test_one_bit_in_one_weight_is_noticed_and_padding_is_not_looked_at(parent: G
     assert same_weights(parent.config, read, held(weights))
 
 
+def test_a_weight_that_is_no_number_is_the_same_as_itself(parent: GPT) -> None:
+    weights = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
+    weights["norm.weight"][0] = torch.nan
+    copies = {name: tensor.clone() for name, tensor in weights.items()}
+    assert same_weights(parent.config, held(weights), held(copies))
+    copies["norm.weight"] = copies["norm.weight"].double()
+    assert not same_weights(parent.config, held(weights), held(copies))
+
+
 def test_a_seam_between_layers_of_different_norms_is_a_cliff(
     parent: GPT, grown: Callable[..., GPT]
 ) -> None:

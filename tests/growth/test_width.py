@@ -81,7 +81,8 @@ def test_key_value_heads_are_repeated_in_place_and_not_tiled(tiny_config: Config
 @pytest.mark.parametrize(
     ("heads", "kv_heads", "words"),
     [
-        (7, 2, r"heads to be a multiple of kv_heads; got heads=7, kv_heads=2"),
+        (7, 2, r"heads to be a multiple of kv_heads; got heads=7, kv_heads=2\. Try heads=8\."),
+        (6, 4, r"got heads=6, kv_heads=4\. Try heads=8, or kv_heads=2\."),
         (12, 4, r"as many query heads for each key/value head as before \(2\), or the old"),
     ],
 )

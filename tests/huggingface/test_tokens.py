@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from growlm.base.errors import CheckpointError, CorpusError
-from growlm.corpus.tokenizer import from_json
+from growlm.corpus.tokenizer import from_json, with_tokens
 from growlm.huggingface.reading import read_folder
-from growlm.huggingface.tokens import CARRIED, Tokens, read_tokens, special_ids
+from growlm.huggingface.tokens import CARRIED, Tokens, read_tokens, special_ids, with_more
 
 END = "<|endoftext|>"
 
@@ -74,7 +74,10 @@ def test_a_folder_that_names_no_end_of_text_is_refused(
 ) -> None:
     path = their_folder(eos_token_id=given)
     put(path, "tokenizer_config.json", {})
-    words = r"says which token ends a text; got none in tokenizer_config\.json, .*Try --end-of-text"
+    words = (
+        r"says which token ends a text; got none in tokenizer_config\.json, .*\. "
+        r'Try "eos_token" in tokenizer_config\.json, or growlm import --end-of-text TOKEN\.'
+    )
     with pytest.raises(CheckpointError, match=words):
         tokens_of(path)
 
@@ -142,3 +145,40 @@ def test_special_ids_are_those_of_the_tokenizer_and_null_where_it_has_none(
     files = {"tokenizer_config.json": json.dumps({"bos_token": END, "pad_token": "?!"}).encode()}
     assert special_ids(read, files)["bos_token_id"] == 0
     assert special_ids(read, files)["pad_token_id"] is None
+
+
+class TestMoreTokens:
+    def files(self, **contents: Any) -> dict[str, bytes]:
+        return {f"{name}.json": json.dumps(each).encode() for name, each in contents.items()}
+
+    def test_they_are_listed_wherever_added_tokens_are(self, tokenizer_json: str) -> None:
+        more = with_tokens(tokenizer_json, ["<|user|>", "<|bot|>"])
+        first = from_json(tokenizer_json, end_of_text=END).vocab_size
+        ending = {"content": END, "special": True}
+        files = self.files(
+            tokenizer_config={"added_tokens_decoder": {"0": ending}, "eos_token": END},
+            added_tokens={END: 0},
+            special_tokens_map={"eos_token": END},
+        )
+        told = with_more(files, before=tokenizer_json, after=more)
+        values = {name: json.loads(content) for name, content in told.items()}
+        config = values["tokenizer_config.json"]
+        assert config["eos_token"] == END
+        assert list(config["added_tokens_decoder"]) == ["0", str(first), str(first + 1)]
+        assert config["added_tokens_decoder"]["0"] == ending
+        plain = dict.fromkeys(("lstrip", "rstrip", "single_word", "normalized"), False)
+        user = {"content": "<|user|>", "special": True, **plain}
+        assert config["added_tokens_decoder"][str(first)] == user
+        assert values["added_tokens.json"] == {END: 0, "<|user|>": first, "<|bot|>": first + 1}
+        assert told["special_tokens_map.json"] == files["special_tokens_map.json"]
+
+    def test_files_that_list_none_stay_byte_by_byte(self, tokenizer_json: str) -> None:
+        more = with_tokens(tokenizer_json, ["<|user|>"])
+        files = {"tokenizer_config.json": b'{"eos_token":  "a"}', "merges.txt": b"\xff"}
+        assert with_more(files, before=tokenizer_json, after=more) == files
+
+    def test_the_same_tokens_change_nothing(self, tokenizer_json: str) -> None:
+        listed = {"0": {"content": END}}
+        files = self.files(tokenizer_config={"added_tokens_decoder": listed})
+        told = with_more(files, before=tokenizer_json, after=tokenizer_json)
+        assert json.loads(told["tokenizer_config.json"]) == {"added_tokens_decoder": listed}

@@ -14,60 +14,13 @@ from safetensors.torch import load_file, save_file
 from growlm import checkpoint
 from growlm.base.errors import CheckpointError, GrowlmError, RecipeError, StorageError
 from growlm.cli.main import main
-from growlm.corpus import tokenizer
-from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT, with_weights
 from growlm.pipeline import converting
 from growlm.pipeline.averaging import average
 from growlm.pipeline.converting import export, import_folder
-from growlm.pipeline.growing import Growth, Operators, Target, grow
+from growlm.pipeline.growing import Growth, grow
 
 END = "<|endoftext|>"
-MLP = {
-    "num_hidden_layers": 2,
-    "hidden_size": 32,
-    "num_attention_heads": 4,
-    "intermediate_size": 40,
-    "max_position_embeddings": 16,
-}
-MODELS: dict[str, dict[str, Any]] = {
-    "gpt2": {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 16},
-    "gpt_neox": {**MLP, "num_attention_heads": 2},
-    "llama": {**MLP, "num_key_value_heads": 2},
-    "mistral": {**MLP, "num_key_value_heads": 2, "sliding_window": None},
-    "qwen2": {**MLP, "num_key_value_heads": 2, "tie_word_embeddings": True},
-    "qwen3": {**MLP, "num_key_value_heads": 2, "head_dim": 8},
-    "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 16},
-}
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> tokenizer.Tokenizer:
-    return tokenizer.train(["the river of marble", "a garden"], vocab_size=270, end_of_text=END)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory, vocabulary: tokenizer.Tokenizer) -> Path:
-    """Return a folder with a model of each family, as transformers writes it; for reading only."""
-    transformers: Any = pytest.importorskip("transformers")
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    root = tmp_path_factory.mktemp("theirs")
-    for model_type, sizes in MODELS.items():
-        config = transformers.AutoConfig.for_model(
-            model_type, vocab_size=300, bos_token_id=None, eos_token_id=0, **sizes
-        )
-        model = transformers.AutoModelForCausalLM.from_config(config)
-        stream = torch.Generator().manual_seed(0)
-        for parameter in model.parameters():
-            noise = torch.randn(parameter.shape, generator=stream)
-            parameter.data = 0.1 * noise + (1.0 if parameter.dim() == 1 else 0.0)
-        model.save_pretrained(root / model_type)
-        (root / model_type / "tokenizer.json").write_text(vocabulary.json, encoding="utf-8")
-        (root / model_type / "special_tokens_map.json").write_text(
-            json.dumps({"eos_token": END}), encoding="utf-8"
-        )
-    return root
 
 
 @pytest.fixture
@@ -76,76 +29,20 @@ def imported(folders: Path, tmp_path: Path) -> Path:
     return tmp_path / "imported"
 
 
-@pytest.fixture
-def saved(
-    tmp_path: Path,
-    tiny_config: Callable[..., GPTConfig],
-    tiny_model: Callable[..., GPT],
-    vocabulary: tokenizer.Tokenizer,
-) -> Callable[..., Path]:
-    """Return a factory: changes of the tiny shape -> a checkpoint of ours."""
-
-    def make(**changes: Any) -> Path:
-        own = {"linear_bias": False, "norm_bias": False, "mlp": 64}
-        config = tiny_config(vocab_size=270, padded_vocab_size=384, **{**own, **changes})
-        return save(tmp_path, config, tiny_model(config), vocabulary)
-
-    return make
-
-
-def save(folder: Path, config: GPTConfig, model: GPT, vocabulary: tokenizer.Tokenizer) -> Path:
-    stretch = checkpoint.Ancestor(
-        stage="base", origin="scratch", layers=2, tokens=8, flops=1.0, weights_sha256=""
-    )
-    checkpoint.save(
-        folder / "saved",
-        checkpoint.Contents(
-            config=config,
-            stage="base",
-            step=4,
-            lineage=(stretch,),
-            data=None,
-            training={},
-            end_of_text=END,
-            tokenizer=vocabulary.json,
-            certificate=None,
-            weights=model.state_dict(),
-            optimizer={},
-            random={},
-        ),
-    )
-    return folder / "saved"
-
-
 def ours(path: Path) -> GPT:
     config = checkpoint.read_meta(path).gpt_config()
     return with_weights(config, checkpoint.load_weights(path)).eval()
 
 
-def theirs(path: Path) -> Any:
-    transformers: Any = pytest.importorskip("transformers")
-    model, loading = transformers.AutoModelForCausalLM.from_pretrained(
-        path, output_loading_info=True
-    )
-    assert not any(loading.values()), loading
-    return model.eval()
-
-
-def check_same_logits(left: Any, right: Any, *, relative: float) -> None:
-    ids = torch.randint(0, 270, (2, 16), generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        one, other = (
-            each.logits(ids) if isinstance(each, GPT) else each(ids).logits
-            for each in (left, right)
-        )
-    assert one.shape == other.shape
-    assert (one - other).abs().max() <= relative * one.abs().max()
-
-
-@pytest.mark.parametrize("model_type", MODELS)
 class TestEveryFamily:
     def test_a_folder_goes_in_and_comes_out_as_it_was(
-        self, folders: Path, tmp_path: Path, model_type: str
+        self,
+        *,
+        folders: Path,
+        tmp_path: Path,
+        model_type: str,
+        theirs: Callable[[Path], Any],
+        check_same_logits: Callable[..., None],
     ) -> None:
         source = folders / model_type
         import_folder(source, tmp_path / "ckpt", end_of_text=None)
@@ -174,22 +71,17 @@ class TestEveryFamily:
         assert meta.gpt_config().padded_vocab_size == 384
 
     def test_an_imported_model_grows_and_leaves_with_what_came_along(
-        self, folders: Path, tmp_path: Path, model_type: str
+        self,
+        *,
+        folders: Path,
+        tmp_path: Path,
+        model_type: str,
+        theirs: Callable[[Path], Any],
+        check_same_logits: Callable[..., None],
+        growth_of: Callable[..., Growth],
     ) -> None:
         import_folder(folders / model_type, tmp_path / "ckpt", end_of_text=None)
-        growth = Growth(
-            parent=tmp_path / "ckpt",
-            child=tmp_path / "child",
-            target=Target(layers=3),
-            operators=Operators(
-                depth="insert", layer_map=None, widen="lemon", units="new", copies="plain"
-            ),
-            optimizer_state="drop",
-            seed=0,
-            context=None,
-            stage="child",
-        )
-        found = grow(growth, run=None)
+        found = grow(growth_of(tmp_path / "ckpt", tmp_path / "child", layers=3), run=None)
         assert [each.max_logit_difference for each in found.measurements] == [0.0] * 6
         export(tmp_path / "child", tmp_path / "out", family=model_type, context=None)
         check_same_logits(theirs(folders / model_type), theirs(tmp_path / "out"), relative=1e-6)
@@ -197,7 +89,10 @@ class TestEveryFamily:
 
 
 def test_our_own_model_leaves_as_mpt_for_a_longer_context(
-    saved: Callable[..., Path], tmp_path: Path
+    saved: Callable[..., Path],
+    tmp_path: Path,
+    theirs: Callable[[Path], Any],
+    check_same_logits: Callable[..., None],
 ) -> None:
     path = saved(dropout=0.1, attention_dropout=0.1)
     found = export(path, tmp_path / "out", family=None, context=64)
@@ -213,7 +108,7 @@ def test_our_own_model_leaves_as_mpt_for_a_longer_context(
 
 
 def test_transformers_generates_from_our_model_what_we_would(
-    saved: Callable[..., Path], tmp_path: Path
+    saved: Callable[..., Path], tmp_path: Path, theirs: Callable[[Path], Any]
 ) -> None:
     path = saved()
     export(path, tmp_path / "out", family=None, context=32)
@@ -294,16 +189,9 @@ def test_weights_that_are_not_finite_do_not_leave(
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
 def test_weights_of_other_types_leave_if_fp32_holds_them(
-    *,
-    tmp_path: Path,
-    tiny_config: Callable[..., GPTConfig],
-    tiny_model: Callable[..., GPT],
-    vocabulary: tokenizer.Tokenizer,
-    dtype: torch.dtype,
+    saved: Callable[..., Path], tmp_path: Path, dtype: torch.dtype
 ) -> None:
-    own = {"linear_bias": False, "norm_bias": False, "mlp": 64}
-    config = tiny_config(vocab_size=270, padded_vocab_size=384, **own)
-    path = save(tmp_path, config, tiny_model(config, dtype=dtype), vocabulary)
+    path = saved(dtype=dtype)
     if dtype == torch.float64:
         with pytest.raises(CheckpointError, match="read again, to compute what the checkpoint"):
             export(path, tmp_path / "out", family=None, context=None)

@@ -141,10 +141,17 @@ def same_weights(config: GPTConfig, one: Read, other: Read) -> bool:
     """
     known = replace(config, padded_vocab_size=config.vocab_size)
     return all(
-        torch.equal(left, right)
+        _same_bits(left, right)
         for name in weight_shapes(known)
         for left, right in zip(pieces(one, name, known), pieces(other, name, known), strict=True)
     )
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors are the same bytes; not-a-number is itself here."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    return torch.equal(*(each.contiguous().view(torch.uint8) for each in (one, other)))
 
 
 @torch.no_grad()

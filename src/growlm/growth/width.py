@@ -183,7 +183,8 @@ def _check_groups(parent: GPTConfig, *, heads: int, kv_heads: int) -> None:
         raise GrowthError(
             "heads to be a multiple of kv_heads",
             got=f"heads={heads}, kv_heads={kv_heads}",
-            fix=f"kv_heads={parent.kv_heads}, or heads={heads // kv_heads * kv_heads + kv_heads}",
+            fix=f"heads={heads // kv_heads * kv_heads + kv_heads}"
+            + f", or kv_heads={parent.kv_heads}" * (heads % parent.kv_heads == 0),
         )
 
 

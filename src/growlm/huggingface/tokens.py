@@ -14,11 +14,15 @@ from growlm.huggingface.reading import CONFIG, Folder
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
+ADDED_TOKENS = "added_tokens.json"
+
+DECODER = "added_tokens_decoder"
+"""The key of ``tokenizer_config.json`` under which added tokens are listed, by their id."""
 
 CARRIED = (
     TOKENIZER_CONFIG,
     SPECIAL_TOKENS,
-    "added_tokens.json",
+    ADDED_TOKENS,
     "vocab.json",
     "merges.txt",
     "tokenizer.model",
@@ -60,7 +64,7 @@ def read_tokens(folder: Folder, *, end_of_text: str | None) -> Tokens:
         raise CheckpointError(
             "a folder that says which token ends a text",
             got=f"none in {TOKENIZER_CONFIG}, {SPECIAL_TOKENS} or {CONFIG}",
-            fix="--end-of-text TOKEN",
+            fix=f'"eos_token" in {TOKENIZER_CONFIG}, or growlm import --end-of-text TOKEN',
         )
     tokenizer = from_json(text, end_of_text=ending, name=str(path))
     if tokenizer.vocab_size > folder.config.vocab_size:
@@ -70,6 +74,33 @@ def read_tokens(folder: Folder, *, end_of_text: str | None) -> Tokens:
             fix="the tokenizer that the model was trained with",
         )
     return Tokens(tokenizer=tokenizer, end_of_text=ending, files=files)
+
+
+def with_more(files: Mapping[str, bytes], *, before: str, after: str) -> dict[str, bytes]:
+    """Return the files beside a tokenizer that has more special tokens now.
+
+    A list of them in ``tokenizer_config.json`` has the last word with transformers: it would not
+    know a token that ``tokenizer.json`` alone has. ``added_tokens.json`` is that list's older form.
+
+    Args:
+        files: The files, by name.
+        before: The ``tokenizer.json`` that they lay beside.
+        after: The one with more tokens.
+
+    Raises:
+        CheckpointError: One that lists tokens is not JSON.
+    """
+    known, every = (_added(each) for each in (before, after))
+    more = {number: token for number, token in every.items() if number not in known}
+    told = dict(files)
+    if ADDED_TOKENS in files:
+        listed = {token["content"]: number for number, token in more.items()}
+        told[ADDED_TOKENS] = _written({**_object(ADDED_TOKENS, files[ADDED_TOKENS]), **listed})
+    config = _object(TOKENIZER_CONFIG, files.get(TOKENIZER_CONFIG, b"{}"))
+    if isinstance(config.get(DECODER), dict):
+        listed = {str(number): token for number, token in more.items()}
+        told[TOKENIZER_CONFIG] = _written({**config, DECODER: {**config[DECODER], **listed}})
+    return told
 
 
 def special_ids(tokenizer: Tokenizer, files: Mapping[str, bytes]) -> dict[str, int | None]:
@@ -121,6 +152,16 @@ def _named(files: Mapping[str, bytes]) -> dict[str, str]:
             if part.endswith("_token") and isinstance(token, str):
                 named[part] = token
     return named
+
+
+def _added(text: str) -> dict[int, dict[str, Any]]:
+    """Return the added tokens of a ``tokenizer.json``, by their id."""
+    listed = cast(list[dict[str, Any]], json.loads(text).get("added_tokens") or [])
+    return {each["id"]: {key: each[key] for key in each if key != "id"} for each in listed}
+
+
+def _written(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _object(name: str, content: bytes) -> dict[str, Any]:

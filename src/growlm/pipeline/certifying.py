@@ -29,6 +29,7 @@ from growlm.growth.symmetry import locked
 from growlm.growth.target import Asked
 from growlm.huggingface.reading import read_object
 from growlm.model.cost import parameters
+from growlm.model.families.family import NOT_COMPARED
 from growlm.model.gpt import weight_shapes
 from growlm.model.streamed import Streamed
 from growlm.model.weights import cast
@@ -45,6 +46,10 @@ SEQUENCES = 4
 
 LONGEST = 1024
 """Tokens of the longest context that they are compared at."""
+
+
+MEASURED = {"batches", "measurements", "regrown", "norm_cliff"}
+"""Entries of a certificate that depend on what was measured, and on what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +121,9 @@ def certify(parent: Path, child: Path, *, run: RunFolder | None) -> Certified:
         plan=stored.asked.plan(before.config),
         optimizer_state=stored.optimizer_state,
     )
+    _check_shape(pair)
     found = certificate_of(pair, batches)
-    if found.plan_sha256 != stored.plan_sha256:
-        raise GrowthError(
-            f"the plan {stored.plan_sha256[:12]}…, as the certificate says",
-            got=f"{found.plan_sha256[:12]}… from what it was asked for",
-            fix="the growlm that grew the child",
-        )
+    _check_stored(stored, found)
     return Certified(
         certificate=found,
         unclaimed=None,
@@ -279,6 +280,37 @@ def _check_parent(parent: Model, stored: Certificate) -> None:
             f"the parent that the certificate names, {stored.parent_sha256[:12]}…",
             got=f"{found[:12]}… in {parent.path}",
             fix="the parent as it was when the child was grown",
+        )
+
+
+def _check_shape(pair: Pair) -> None:
+    """Refuse a child of another shape than its plan's; it may be trained at any context."""
+    planned, found = pair.plan.child.as_dict(), pair.child.config.as_dict()
+    odd = [name for name in planned if planned[name] != found[name] and name not in NOT_COMPARED]
+    if odd:
+        raise GrowthError(
+            "a child of the shape that its certificate's plan gives it, "
+            + ", ".join(f"{name}={planned[name]}" for name in odd),
+            got=", ".join(f"{name}={found[name]}" for name in odd),
+            fix="the child as it was grown, with its own certificate",
+        )
+
+
+def _check_stored(stored: Certificate, found: Certificate) -> None:
+    """Refuse a certificate that says anything else than what is found now, measurements aside."""
+    if found.plan_sha256 != stored.plan_sha256:
+        raise GrowthError(
+            f"the plan {stored.plan_sha256[:12]}…, as the certificate says",
+            got=f"{found.plan_sha256[:12]}… from what it was asked for",
+            fix="the growlm that grew the child",
+        )
+    said, says = (each.model_dump(mode="json", exclude=MEASURED) for each in (stored, found))
+    odd = [name for name in says if said[name] != says[name]]
+    if odd:
+        raise GrowthError(
+            f"{odd[0]} to be {str(says[odd[0]])[:60]}, as it is found now",
+            got=f"{str(said[odd[0]])[:60]} in the certificate",
+            fix="the certificate as it was written",
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from growlm import checkpoint
-from growlm.base.errors import GrowthError, StorageError
+from growlm.base.errors import CheckpointError, GrowthError, StorageError
 from growlm.base.files import whole_folder, write_json
 from growlm.checkpoint import Ancestor, Contents, Meta
 from growlm.corpus.tokenizer import added_pieces, from_json, with_tokens
@@ -14,10 +14,10 @@ from growlm.growth.moments import check_lawful, check_mode, grow_moments
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.target import Asked, Operators, Target
 from growlm.huggingface.reading import Folder, read_folder, reader
+from growlm.huggingface.tokens import with_more
 from growlm.huggingface.writing import Outgoing, write
 from growlm.model.config import GPTConfig
-from growlm.model.families.family import write_config
-from growlm.model.families.table import family_for
+from growlm.model.families.family import Family, misfits
 from growlm.pipeline.certifying import (
     CERTIFICATE,
     Pair,
@@ -157,12 +157,23 @@ def _job(growth: Growth) -> _Job:
     context = growth.context
     config = plan.child if context is None else at_context(plan.child, context)
     if parent.folder is not None:
-        family_for(config, parent.folder.family.model_type)
-        write_config(parent.folder.family, config, context=config.context)
+        _check_family(parent.folder.family, config)
     tokens = parent.tokens()
     if growth.tokenizer is not None:
-        tokens = replace(tokens, json=growth.tokenizer)
+        files = with_more(tokens.files, before=tokens.json, after=growth.tokenizer)
+        tokens = replace(tokens, json=growth.tokenizer, files=files)
     return _Job(growth=growth, parent=parent, plan=plan, config=config, tokens=tokens)
+
+
+def _check_family(family: Family, child: GPTConfig) -> None:
+    """Refuse a child that the parent's family has no place for."""
+    reasons = misfits(family, child)
+    if reasons:
+        raise CheckpointError(
+            f"a child that {family.name}, its parent's layout, holds",
+            got=", ".join(reasons),
+            fix="other sizes, or growlm import first: a checkpoint of ours holds them",
+        )
 
 
 def _grow_folder(job: _Job, parent: Folder, place: Path, run: RunFolder | None) -> Certificate:

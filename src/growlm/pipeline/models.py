@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from growlm import checkpoint
 from growlm.base.errors import CheckpointError
 from growlm.base.files import digest_of, sha256_file
@@ -12,7 +14,7 @@ from growlm.huggingface.reading import CONFIG, Folder, read_folder, reader
 from growlm.huggingface.tokens import read_tokens
 from growlm.model.config import GPTConfig
 from growlm.model.streamed import Streamed
-from growlm.model.weights import Read
+from growlm.model.weights import Read, cast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ def open_model(path: Path) -> Model:
         return Model(
             path=path,
             config=meta.gpt_config(),
-            read=checkpoint.reader(path),
+            read=cast(checkpoint.reader(path), torch.float32),
             meta=meta,
             folder=None,
         )

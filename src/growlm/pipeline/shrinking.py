@@ -43,7 +43,13 @@ def shrink(child: Path, parent: Path) -> Shrunk:
         StorageError: Something is at ``parent`` already, or the disk refused.
     """
     model = open_model(child)
-    meta = model.known_meta
+    if model.meta is None:
+        raise GrowthError(
+            "a checkpoint of ours that was grown, with its certificate inside",
+            got=f"{child}, a Hugging Face folder",
+            fix="the parent's own folder",
+        )
+    meta = model.meta
     certificate = stored_certificate(model)
     if certificate is None:
         raise GrowthError(

@@ -153,6 +153,15 @@ class TestEveryFamily:
         with pytest.raises(CheckpointError, match=words):
             found(family, config, names[:1])
 
+    def test_tensors_in_another_layout_are_named_beside_what_is_missing(
+        self, held_config: Callable[..., GPTConfig], model_type: str
+    ) -> None:
+        family, config = FAMILIES[model_type], held_config(model_type)
+        *names, last = [link.theirs for link in links(family, config)]
+        words = rf"got none called '{last}', but 'fused\.0\.weight', 'fused\.1\.weight'\. Try"
+        with pytest.raises(CheckpointError, match=words):
+            found(family, config, [*names, "fused.0.weight", "fused.1.weight"])
+
     def test_a_tensor_too_many_is_named(
         self, held_config: Callable[..., GPTConfig], model_type: str
     ) -> None:

@@ -72,7 +72,7 @@ def test_a_config_without_its_part_on_attention_has_alibi(
         ({"positions": "rotary"}, 'positions="rotary" where it has "alibi"'),
         ({"tied": False}, "tied=false where it has true"),
         ({"norm_eps": 1e-6}, "norm_eps=1e-06 where it has 1e-05"),
-        ({"heads": 3, "kv_heads": 3, "head_width": 5}, "where it has d_model to be a multiple"),
+        ({"heads": 3, "kv_heads": 3, "head_width": 5}, "where it wants d_model to be a multiple"),
     ],
 )
 def test_a_model_that_it_cannot_hold_is_refused_with_the_reason(

@@ -216,7 +216,7 @@ def misfits(family: Family, config: GPTConfig) -> tuple[str, ...]:
     try:
         back = read_config(family, write_config(family, sayable, context=config.context))
     except CheckpointError as error:
-        reason = f"{error.got} where it has {error.expected}"
+        reason = f"{error.got} where it wants {error.expected}"
         return (reason, *_differences(config, family.fixed))
     return _differences(config, {**back.as_dict(), **family.narrow})
 

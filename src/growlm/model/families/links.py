@@ -166,10 +166,10 @@ def found(family: Family, config: GPTConfig, names: Collection[str]) -> Found:
         for link in links(family, config)
     }
     missing = [name for name in wanted if name not in names]
-    if missing:
-        raise _missing(family, config, missing)
-    head = _head(family)
     extra = [name for name in names if name not in wanted and not name.endswith(family.buffers)]
+    if missing:
+        raise _missing(family, config, missing, extra)
+    head = _head(family)
     if config.tied and head in extra:
         extra.remove(head)
     if extra:
@@ -189,12 +189,14 @@ def _head(family: Family) -> str:
     return f"{module}.weight"
 
 
-def _missing(family: Family, config: GPTConfig, missing: Sequence[str]) -> CheckpointError:
+def _missing(
+    family: Family, config: GPTConfig, missing: Sequence[str], extra: Sequence[str]
+) -> CheckpointError:
     untied = not config.tied and missing == [_head(family)]
     reason = ", though tie_word_embeddings is false" if untied else ""
     return CheckpointError(
         f"every tensor of {family.name}",
-        got=f"none called {_listed(missing)}{reason}",
+        got=f"none called {_listed(missing)}{reason}" + f", but {_listed(extra)}" * bool(extra),
         fix="the whole folder, and the config.json that belongs to it",
     )
 
