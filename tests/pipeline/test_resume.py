@@ -9,6 +9,7 @@ import pytest
 
 from growlm.pipeline.events import Progress
 from growlm.pipeline.folder import opened
+from growlm.tensorfile import load_tensors
 
 KILLS = {
     "prepare:tokenizer": [7],
@@ -169,3 +170,28 @@ def test_as_many_checkpoints_to_resume_from_are_kept_as_the_recipe_says(recipe, 
         forked(*words, signal_at=[signal.SIGTERM, step])
         found = {path.name for path in (run / "stages/base/training").glob("step-*")}
         assert found == {f"step-{each:08}" for each in kept}
+
+
+EXACT = (
+    'stage.grown.grow={from = "base", width = 32, optimizer_state = "exact"}',
+    "stage.grown.optimizer.clip_norm=0.5",
+    "stage.grown.optimizer.clip_value=0.05",
+    "stage.grown.checkpoint_every=256",
+)
+
+
+def test_a_clipped_child_that_follows_its_parent_goes_on_with_the_same_weights(
+    recipe, forked, outcome
+):
+    sets = [word for change in EXACT for word in ("--set", change)]
+    runs = [recipe.parent / name for name in ("whole", "killed")]
+    for run in runs:
+        words = ("train", recipe, "--out", run)
+        assert forked(*words, "--stage", "base", *sets).returncode == 0
+        if run.name == "killed":
+            stopped = forked(*words, "--stage", "grown", *sets, signal_at=[signal.SIGTERM, 3])
+            assert stopped.returncode == 143
+        assert forked(*words, "--stage", "grown", *sets).returncode == 0
+    assert outcome(runs[0]) == outcome(runs[1])
+    saved = load_tensors(runs[1] / "stages/grown/training/final/optimizer.safetensors")
+    assert float(saved["clip_weight.embedding.weight"]) == 2.0

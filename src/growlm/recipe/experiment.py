@@ -88,7 +88,6 @@ def crosscheck(experiment: Experiment) -> None:
     for position, stage in enumerate(experiment.stage):
         earlier = experiment.stage[:position]
         _check_parent(stage, earlier)
-        _check_exact(stage)
         _check_control(stage, earlier)
         _check_batch(stage)
         _check_context(stage, experiment.stage)
@@ -132,18 +131,6 @@ def _check_parent(stage: Stage, earlier: Sequence[Stage]) -> None:
             f"stage.{stage.name}.grow.from to name an earlier stage, {known}, or a folder",
             got=f"'{stage.grow.from_}'",
             fix=nearest(stage.grow.from_, names) if names else "a stage with a model first",
-        )
-
-
-def _check_exact(stage: Stage) -> None:
-    """Refuse clipping where the child is to train as its parent would: norms change by growth."""
-    clipped = stage.optimizer.clip_norm or stage.optimizer.clip_value
-    if stage.grow is not None and stage.grow.optimizer_state == "exact" and clipped:
-        raise RecipeError(
-            f"stage.{stage.name}.optimizer not to clip: with optimizer_state = exact the child "
-            "follows its parent, and a limit on gradients means something else after growth",
-            got=f"{clipped:g}",
-            fix="optimizer_state = asymmetric, or no clipping",
         )
 
 
