@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.recipe}: recipe '{found.name}', {found.vocab_size:,} tokens of vocabulary")
         print_table(_models(found))
         print_table(_costs(found))
+        print_table(_rates(found))
         print_table(_data(found))
     return 0
 
@@ -60,6 +61,14 @@ def _costs(found: checking.Table) -> Table:
             format_bytes(stage.checkpoint_bytes),
             format_bytes(stage.disk_bytes),
         )
+    return table
+
+
+def _rates(found: checking.Table) -> Table:
+    names = list(dict.fromkeys(name for stage in found.stages for name in stage.learning_rate))
+    table = Table("stage", *names)
+    for stage in found.stages:
+        table.add_row(stage.name, *(stage.learning_rate.get(name, "") for name in names))
     return table
 
 

@@ -42,3 +42,29 @@ class WarmupStableDecay:
 
 Schedule = Cosine | WarmupStableDecay
 """Any schedule: a callable from a step to a share of the peak."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewarm:
+    """How much faster the parameters that growth added learn (SPARKLING, arXiv:2602.02472).
+
+    With s the schedule, f its share at the last step and N the rising steps: their rate rises
+    linearly from s to ``factor`` times s in N steps, and then comes down with the schedule to the
+    same minimum, ``s + (factor - 1) s(N) (s - f) / (s(N) - f)``. Under a cosine that is a cosine.
+    """
+
+    schedule: Schedule
+    steps: int
+    """Steps of the stage."""
+    rising_steps: int
+    factor: float
+
+    def __call__(self, step: int) -> float:
+        """Return their learning rate over that of the others; the first step is 0."""
+        if step < self.rising_steps:
+            return 1.0 + (self.factor - 1.0) * (step + 1) / self.rising_steps
+        top, floor = self.schedule(self.rising_steps - 1), self.schedule(self.steps - 1)
+        share = self.schedule(step)
+        if top <= floor or share <= 0.0:  # the rate never falls, or is zero whatever the factor
+            return self.factor
+        return 1.0 + (self.factor - 1.0) * (top / share) * (share - floor) / (top - floor)

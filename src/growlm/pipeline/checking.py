@@ -8,6 +8,7 @@ from typing import Any, Literal
 from growlm.base.errors import CorpusError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
+from growlm.pipeline import rates
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
@@ -54,6 +55,8 @@ class StageRow:
     checkpoint_bytes: int
     disk_bytes: int
     """Of all checkpoints that exist at once."""
+    learning_rate: Mapping[str, str]
+    """Its peak, and what the schedule does with it, in words."""
     source_tokens: Mapping[str, int]
     source_epochs: Mapping[str, float]
     """Cumulative, at the stage's end."""
@@ -191,6 +194,10 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         flops_before=origin.flops_before,
         checkpoint_bytes=checkpoint_bytes(stage),
         disk_bytes=disk_bytes(stage),
+        learning_rate={
+            "peak learning rate": f"{stage.optimizer.peak_lr:g}",
+            **rates.words(stage.schedule, stage.rewarm),
+        },
         source_tokens=data.tokens_drawn(),
         source_epochs=data.epochs(),
     )

@@ -9,8 +9,8 @@ from typing import Any
 from growlm.base.errors import GrowthError, RecipeError
 from growlm.base.files import read_json
 from growlm.model.cost import training_flops_per_token
-from growlm.optim.schedule import Cosine, Schedule, WarmupStableDecay
 from growlm.pipeline.origin import origin_of
+from growlm.pipeline.rates import rewarm_of, schedule_of
 from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.sections import Tokenizer
@@ -127,6 +127,7 @@ def _stage_plan(
     stage: Stage, origin: Origin, earlier: Sequence[StagePlan], experiment: Experiment
 ) -> StagePlan:
     steps = _steps(stage, origin, earlier)
+    schedule = schedule_of(stage.schedule, steps=steps)
     weights = {each.name: stage.weights.get(each.name, each.weight) for each in experiment.source}
     return StagePlan(
         name=stage.name,
@@ -136,7 +137,8 @@ def _stage_plan(
         batch_tokens=stage.batch,
         micro_sequences=_micro_batch(stage) // stage.context,
         optimizer=stage.optimizer,
-        schedule=_schedule(stage, steps),
+        schedule=schedule,
+        rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),
         weights={name: weight for name, weight in weights.items() if weight},
     )
 
@@ -185,23 +187,3 @@ def _micro_batch(stage: Stage) -> int:
         if sequences % each == 0 and each * stage.context <= MICRO_BATCH_TOKENS
     ]
     return max(fitting, default=stage.context)
-
-
-def _schedule(stage: Stage, steps: int) -> Schedule:
-    section = stage.schedule
-    if section.warmup_steps >= steps:
-        raise RecipeError(
-            f"schedule.warmup_steps below the stage's {steps} steps",
-            got=str(section.warmup_steps),
-            fix=f"warmup_steps={max(steps // 20, 1)}",
-        )
-    if section.kind == "cosine":
-        return Cosine(
-            warmup_steps=section.warmup_steps, steps=steps, final_share=section.final_lr_share
-        )
-    return WarmupStableDecay(
-        warmup_steps=section.warmup_steps,
-        steps=steps,
-        decay_steps=max(1, round(steps * section.decay_share)),
-        final_share=section.final_lr_share,
-    )

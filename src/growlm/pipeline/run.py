@@ -150,6 +150,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "micro_sequences": stage.micro_sequences,
         "optimizer": stage.optimizer.model_dump(),
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
+        "rewarm": asdict(stage.rewarm) if stage.rewarm else None,
         "weights": dict(stage.weights),
         "seed": experiment.seed,
         "slot": run.plan.slot,

@@ -8,7 +8,7 @@ from typing import Literal
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters, training_flops_per_token
-from growlm.optim.schedule import Schedule
+from growlm.optim.schedule import Rewarm, Schedule
 from growlm.recipe.grow import Grow
 from growlm.recipe.optimizer import Optimizer
 
@@ -75,6 +75,8 @@ class StagePlan:
     micro_sequences: int
     optimizer: Optimizer
     schedule: Schedule
+    rewarm: Rewarm | None
+    """How much faster new parameters learn than old ones, where they do."""
     weights: Mapping[str, float]
     """Mixture weight by source; zeros are left out."""
 

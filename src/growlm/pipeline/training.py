@@ -16,6 +16,8 @@ from growlm.base.errors import CheckpointError, GrowlmError, Stopped
 from growlm.base.files import remove, sha256_bytes, storage
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents, Meta
+from growlm.growth.apply import Grower
+from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
@@ -46,7 +48,7 @@ from growlm.runlog import (
     rewind,
 )
 from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
-from growlm.training.loop import train
+from growlm.training.loop import Faster, train
 from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
 from growlm.training.step import StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
@@ -176,7 +178,30 @@ def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[S
             clip_norm=stage.optimizer.clip_norm,
             clip_value=stage.optimizer.clip_value,
         ),
+        faster=_faster(stage, state.model),
     )
+
+
+def _faster(stage: StagePlan, model: GPT) -> Faster | None:
+    """Return the entries that growth added, which follow from the plan alone, and their rate."""
+    if stage.rewarm is None or stage.origin.plan is None:
+        return None
+    return Faster(entries=new_entries(model, stage.origin.plan), factor=stage.rewarm)
+
+
+def new_entries(model: GPT, plan: GrowthPlan) -> list[tuple[Tensor, Tensor]]:
+    """Return each parameter that growth added to, with where it did: neither kept nor a first copy.
+
+    Args:
+        model: The child.
+        plan: What it was grown by.
+    """
+    grower = Grower(plan)
+    found = [
+        (parameter, ~grower.factors(name).first.to(parameter.device))
+        for name, parameter in model.named_parameters()
+    ]
+    return [(parameter, new) for parameter, new in found if new.any()]
 
 
 def _write(log: Writer, records: Iterable[AnyRecord]) -> None:

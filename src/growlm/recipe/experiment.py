@@ -88,6 +88,7 @@ def crosscheck(experiment: Experiment) -> None:
     for position, stage in enumerate(experiment.stage):
         earlier = experiment.stage[:position]
         _check_parent(stage, earlier)
+        _check_rewarm(stage)
         _check_control(stage, earlier)
         _check_batch(stage)
         _check_context(stage, experiment.stage)
@@ -131,6 +132,15 @@ def _check_parent(stage: Stage, earlier: Sequence[Stage]) -> None:
             f"stage.{stage.name}.grow.from to name an earlier stage, {known}, or a folder",
             got=f"'{stage.grow.from_}'",
             fix=nearest(stage.grow.from_, names) if names else "a stage with a model first",
+        )
+
+
+def _check_rewarm(stage: Stage) -> None:
+    if stage.schedule.rewarm is not None and stage.grow is None:
+        raise RecipeError(
+            f"stage.{stage.name}.schedule.rewarm in a stage that grows: it is for new parameters",
+            got="a stage whose parameters are all new",
+            fix="removing rewarm",
         )
 
 

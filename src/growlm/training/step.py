@@ -9,6 +9,7 @@ from torch import Tensor
 from growlm.model.gpt import GPT
 from growlm.model.loss import cross_entropy_sum
 from growlm.optim.clipping import clip_gradients
+from growlm.optim.rewarm import Entries, step_farther
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,9 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     ids_BT1: Int[Tensor, "B T_plus_1"],
     settings: StepSettings,
+    *,
+    entries: Entries = (),
+    factor: float = 1.0,
 ) -> StepResult:
     """Take one step on a batch; its micro-batches add up to the same gradient.
 
@@ -46,6 +50,8 @@ def train_step(
         optimizer: Its learning rate is already set.
         ids_BT1: Token ids; each row is a sequence and its next token.
         settings: Micro-batch and clipping.
+        entries: Those that move ``factor`` times as far as the learning rate says.
+        factor: As said.
     """
     model.train()
     targets = ids_BT1[:, 1:].numel()
@@ -60,7 +66,7 @@ def train_step(
         max_norm=settings.clip_norm,
         max_value=settings.clip_value,
     )
-    optimizer.step()
+    step_farther(optimizer, entries, factor=factor)
     optimizer.zero_grad(set_to_none=True)
     return StepResult(loss=torch.stack(losses).sum(), gradient_norm=norm)
 
