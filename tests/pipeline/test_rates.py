@@ -45,6 +45,12 @@ def test_a_rewarm_that_ends_before_the_warm_up_or_after_the_stage_is_refused(gro
     )
 
 
+def test_a_child_without_a_warm_up_keeps_the_peak(recipe):
+    kept = 'stage.grown.schedule={kind = "warmup-stable-decay", warmup_steps = 0}'
+    stage = planned(recipe, kept)
+    assert [stage.schedule(step) for step in range(6)] == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+
+
 def test_check_says_what_each_learning_rate_does(growlm, recipe):
     found = json.loads(growlm("check", recipe, "--json", "--set", REWARM).stdout)
     assert [stage["learning_rate"] for stage in found["stages"][:2]] == [
@@ -65,6 +71,7 @@ def test_check_says_what_each_learning_rate_does(growlm, recipe):
 
 def new_ones(recipe, *changes):
     stage = planned(recipe, *changes)
+    assert stage.origin.plan is not None
     model = GPT(stage.config)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     entries = new_entries(model, stage.origin.plan)

@@ -194,10 +194,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         flops_before=origin.flops_before,
         checkpoint_bytes=checkpoint_bytes(stage),
         disk_bytes=disk_bytes(stage),
-        learning_rate={
-            "peak learning rate": f"{stage.optimizer.peak_lr:g}",
-            **rates.words(stage.schedule, stage.rewarm),
-        },
+        learning_rate=rates.words(stage),
         source_tokens=data.tokens_drawn(),
         source_epochs=data.epochs(),
     )

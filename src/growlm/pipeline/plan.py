@@ -8,9 +8,16 @@ from typing import Any
 
 from growlm.base.errors import GrowthError, RecipeError
 from growlm.base.files import read_json
+from growlm.checkpoint import read_meta
 from growlm.model.cost import training_flops_per_token
 from growlm.pipeline.origin import origin_of
 from growlm.pipeline.rates import rewarm_of, schedule_of
+from growlm.pipeline.resuming import (
+    Course,
+    check_comparable,
+    course_of_checkpoint,
+    course_of_stage,
+)
 from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.sections import Tokenizer
@@ -127,9 +134,14 @@ def _stage_plan(
     stage: Stage, origin: Origin, earlier: Sequence[StagePlan], experiment: Experiment
 ) -> StagePlan:
     steps = _steps(stage, origin, earlier)
-    schedule = schedule_of(stage.schedule, steps=steps)
+    schedule = schedule_of(
+        stage.schedule,
+        steps=steps,
+        batch_tokens=stage.batch,
+        parent=_course(origin, earlier) if stage.schedule.kind == "resume" else None,
+    )
     weights = {each.name: stage.weights.get(each.name, each.weight) for each in experiment.source}
-    return StagePlan(
+    planned = StagePlan(
         name=stage.name,
         origin=origin,
         pace=_pace(stage, steps, experiment),
@@ -141,6 +153,16 @@ def _stage_plan(
         rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),
         weights={name: weight for name, weight in weights.items() if weight},
     )
+    check_comparable(planned, earlier)
+    return planned
+
+
+def _course(origin: Origin, earlier: Sequence[StagePlan]) -> Course | None:
+    """Return the schedule of a stage's parent, if it has one."""
+    if origin.parent_path is not None:
+        return course_of_checkpoint(origin.parent_path, read_meta(origin.parent_path))
+    parent = next((stage for stage in earlier if stage.name == origin.parent), None)
+    return course_of_stage(parent) if parent else None
 
 
 def _steps(stage: Stage, origin: Origin, earlier: Sequence[StagePlan]) -> int:

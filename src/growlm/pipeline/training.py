@@ -1,8 +1,8 @@
 """The train step: one stage from its first weights, or from where it stopped, to its end."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -22,6 +22,7 @@ from growlm.growth.symmetry import depth_distance
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.schedule import Resumed
 from growlm.pipeline.data import (
     Sources,
     StageData,
@@ -35,6 +36,7 @@ from growlm.pipeline.data import (
 from growlm.pipeline.events import Event, Notice, Progress, Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
+from growlm.pipeline.resuming import course_facts, resumed_at_first, settled
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import (
     AnyRecord,
@@ -45,6 +47,7 @@ from growlm.runlog import (
     Step,
     ValidationLoss,
     Writer,
+    read,
     rewind,
 )
 from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
@@ -137,6 +140,7 @@ def _run(
     validate = _validator(job, state, windows)
     if state.step == 0:
         _write(log, validate())
+    job = yield from _settled(job, state, log)
     seconds: list[float] = []
     for record in _steps(job, state, device):
         log.write(record)
@@ -150,6 +154,21 @@ def _run(
         if stopped_by:
             raise _stopped(job, stopped_by, step=record.step)
         yield _progress(stage, record, median(seconds))
+
+
+def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, None, Training]:
+    """Return the stage with the step at which it resumes its parent's schedule, found only once."""
+    stage, latest = job.stage, latest_checkpoint(job.place)
+    if not isinstance(stage.schedule, Resumed):
+        return job
+    if latest is not None:
+        start = checkpoint.read_meta(latest).training["schedule_start"]
+        return replace(job, stage=settled(stage, start))
+    parent = stage.origin.parent_path or job.folder.final(str(stage.origin.parent))
+    stage, text = resumed_at_first(stage, parent, list(read(job.folder.log(stage.name))))
+    log.write(LoggedNotice(step=state.step, tokens=0, text=text))
+    yield Notice(text=text)
+    return replace(job, stage=stage)
 
 
 def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
@@ -363,7 +382,12 @@ def own_stretch(stage: StagePlan, *, tokens: int) -> Ancestor:
 def schedule_facts(stage: StagePlan, step: int) -> dict[str, Any]:
     """Return where the schedule stands: a child's advisers ask whether its parent was annealed."""
     share = stage.schedule(max(step - 1, 0))
-    return {"steps": stage.pace.steps, "lr_share_of_peak": share, "context": stage.context}
+    return {
+        "steps": stage.pace.steps,
+        "lr_share_of_peak": share,
+        "context": stage.context,
+        **course_facts(stage),
+    }
 
 
 def _certificate(job: Training) -> dict[str, Any] | None:

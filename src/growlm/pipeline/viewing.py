@@ -184,8 +184,7 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
     clip = ", ".join(f"{kind} {limit:g}" for kind, limit in clips.items() if limit is not None)
     return {
         "optimizer": "AdamW",
-        "peak learning rate": f"{optimizer.peak_lr:g}",
-        **rates.words(stage.schedule, stage.rewarm),
+        **rates.words(stage),
         "betas": f"{optimizer.betas[0]:g}, {optimizer.betas[1]:g}",
         "eps": f"{optimizer.eps:g}",
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",

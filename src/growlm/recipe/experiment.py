@@ -88,7 +88,7 @@ def crosscheck(experiment: Experiment) -> None:
     for position, stage in enumerate(experiment.stage):
         earlier = experiment.stage[:position]
         _check_parent(stage, earlier)
-        _check_rewarm(stage)
+        _check_schedule(stage)
         _check_control(stage, earlier)
         _check_batch(stage)
         _check_context(stage, experiment.stage)
@@ -135,8 +135,18 @@ def _check_parent(stage: Stage, earlier: Sequence[Stage]) -> None:
         )
 
 
-def _check_rewarm(stage: Stage) -> None:
-    if stage.schedule.rewarm is not None and stage.grow is None:
+def _check_schedule(stage: Stage) -> None:
+    """Refuse what only a child can do in a stage that does not grow."""
+    if stage.grow is not None:
+        return
+    if stage.schedule.kind == "resume":
+        raise RecipeError(
+            f"stage.{stage.name}.schedule.kind to be one that begins anew, cosine or "
+            "warmup-stable-decay, in a stage that does not grow",
+            got="'resume', which goes on with a parent's",
+            fix="cosine",
+        )
+    if stage.schedule.rewarm is not None:
         raise RecipeError(
             f"stage.{stage.name}.schedule.rewarm in a stage that grows: it is for new parameters",
             got="a stage whose parameters are all new",

@@ -74,4 +74,21 @@ class WarmupStableDecay(Section, frozen=True):
     """In a stage that grows: let new parameters learn faster than old ones for a while."""
 
 
-Schedule = Annotated[Cosine | WarmupStableDecay, Field(discriminator="kind")]
+class Resume(Section, frozen=True):
+    """In a stage that grows: the parent's schedule, from the step where its loss was the child's.
+
+    The child of an exact growth goes on from the parent's last step. The schedule is stretched so
+    that it ends with this stage.
+    """
+
+    kind: Literal["resume"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt = 150
+    """Steps from 0 to where the parent's schedule stood."""
+
+    rewarm: Rewarm | None = None
+    """Let new parameters learn faster than old ones for a while."""
+
+
+Schedule = Annotated[Cosine | WarmupStableDecay | Resume, Field(discriminator="kind")]
