@@ -33,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         print_table(_costs(found))
         print_table(_rates(found))
         print_table(_data(found))
+        for text in found.notices:
+            print(f"note: {text}")
     return 0
 
 

@@ -9,6 +9,7 @@ from growlm.base.errors import CorpusError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
 from growlm.pipeline import rates
+from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
@@ -70,6 +71,8 @@ class Table:
     vocab_size: int
     sources: tuple[SourceRow, ...]
     stages: tuple[StageRow, ...]
+    notices: tuple[str, ...]
+    """What should be known before it begins, though nothing is wrong."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the table for JSON."""
@@ -96,6 +99,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         vocab_size=plan.vocab_size,
         sources=rows,
         stages=tuple(_stage_row(stage, stage_data(plan, stage, sources)) for stage in plan.stages),
+        notices=tuple(text for stage in plan.stages for text in cautions(plan, stage)),
     )
 
 

@@ -10,10 +10,11 @@ from growlm.base.errors import CheckpointError, RecipeError
 from growlm.base.files import sha256_file, write_json
 from growlm.growth.certificate import Certificate
 from growlm.pipeline.averaging import average
+from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, check_epochs, check_held_out, packed_sources
 from growlm.pipeline.engine import Step, bring_up_to_date
 from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
-from growlm.pipeline.events import Event, Stop
+from growlm.pipeline.events import Event, Notice, Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
 from growlm.pipeline.origin import operators_of, target_of
@@ -40,11 +41,20 @@ class Run:
 
 def everything(run: Run) -> Iterator[Event]:
     """Bring every step of a run up to date."""
+    yield from cautioned(run, run.plan.stages)
     yield from prepare(run)
     for stage in run.plan.stages:
         yield from _train_alone(run, stage)
         yield from score(run, stage)
     yield from log(run)
+
+
+def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
+    """Say what some stages, as far as they are not trained yet, should be told beforehand."""
+    for stage in stages:
+        if not run.folder.final(stage.name).exists():
+            for text in cautions(run.plan, stage):
+                yield Notice(text=text)
 
 
 def prepare(run: Run) -> Iterator[Event]:
