@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 from growlm.base.errors import GrowthError
-from growlm.growth.apply import grow_weights
-from growlm.growth.certificate import measure
+from growlm.growth.apply import Grower
+from growlm.growth.comparison import measure
 from growlm.growth.target import Operators, Target, growth_plan
 from growlm.model.config import GPTConfig
-from growlm.model.gpt import GPT, with_weights
+from growlm.model.gpt import GPT
+from growlm.model.streamed import Streamed
+from growlm.model.weights import cast, held
 
 OPERATORS = Operators(depth="insert", layer_map=None, widen="lemon", units="uneven", copies="plain")
 
@@ -102,9 +104,11 @@ def row(name: str, target: Target) -> Row:
         except GrowthError:
             refused += 1
             continue
-        child = with_weights(plan.child, grow_weights(parent.state_dict(), plan))
+        read = held(parent.state_dict())
+        child, exact = (Grower(plan).reader(each) for each in (read, cast(read, torch.float64)))
+        models = Streamed(config, read), Streamed(plan.child, child), Streamed(plan.child, exact)
         grown += 1
-        for found in measure(plan, parent, child, [[ids]]):
+        for found in measure(*models, [ids]):
             scale = 1.0 if found.dtype == "float64" else found.largest_logit
             worst[found.dtype] = max(
                 worst.get(found.dtype, 0.0), found.max_logit_difference / scale

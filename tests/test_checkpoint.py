@@ -145,7 +145,7 @@ def test_everything_comes_back_bit_for_bit(
     assert (meta.lineage, meta.data) == (contents.lineage, contents.data)
     assert (meta.training, meta.certificate) == (contents.training, contents.certificate)
     assert meta.tokens == 2_000
-    assert equal(checkpoint.load_weights(tmp_path / "final"), dict(contents.weights))
+    assert equal(checkpoint.load_weights(tmp_path / "final"), dict(contents.weights or {}))
     assert equal(checkpoint.load_optimizer(tmp_path / "final"), dict(contents.optimizer))
     assert equal(checkpoint.load_random(tmp_path / "final"), dict(contents.random))
     assert checkpoint.load_tokenizer(tmp_path / "final") == contents.tokenizer
@@ -242,10 +242,10 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"format": 1}', r"checkpoint format 2; got format 1\. Try the growlm that wrote it"),
-        ("{}", "checkpoint format 2; got no format"),
-        ("[1]", "checkpoint format 2; got no format"),
-        ('{"format": 2}', r"checkpoint\.json to be whole; got 'config': Field required"),
+        ('{"format": 1}', r"checkpoint format 3; got format 1\. Try the growlm that wrote it"),
+        ("{}", "checkpoint format 3; got no format"),
+        ("[1]", "checkpoint format 3; got no format"),
+        ('{"format": 3}', r"checkpoint\.json to be whole; got 'config': Field required"),
         (
             "{",
             r"checkpoint\.json to be as it was written; got 'Expecting property .* changed\. Try",

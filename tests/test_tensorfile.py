@@ -1,5 +1,7 @@
 """Files of tensors: ours against the library's, and the damaged ones."""
 
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,8 @@ def test_what_is_streamed_is_what_the_library_reads(
         name: torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         for seed, (name, shape) in enumerate(shapes.items())
     }
-    stream_tensors(path, shapes, tensors.__getitem__)
+    digest = stream_tensors(path, shapes, lambda name: [tensors[name]])
+    assert digest == sha256(path.read_bytes()).hexdigest()
     found = load(path.read_bytes())
     assert set(found) == set(tensors)
     assert all(torch.equal(found[name], tensors[name]) for name in tensors)
@@ -43,30 +46,48 @@ def test_what_is_streamed_is_what_the_library_reads(
 def test_a_streamed_tensor_is_asked_for_once_and_widened(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def tensor_of(name: str) -> torch.Tensor:
+    def pieces_of(name: str) -> Iterator[torch.Tensor]:
         asked.append(name)
-        return torch.full((2, 2), 0.1, dtype=torch.bfloat16)
+        yield torch.full((2, 2), 0.1, dtype=torch.bfloat16)
 
     path = tmp_path / "some.safetensors"
-    stream_tensors(path, {"b": (2, 2), "a": (2, 2)}, tensor_of)
+    stream_tensors(path, {"b": (2, 2), "a": (2, 2)}, pieces_of)
     assert asked == ["b", "a"]
     found = load_file(path)
     assert {each.dtype for each in found.values()} == {torch.float32}
-    assert torch.equal(found["a"], tensor_of("a").float())
+    assert torch.equal(found["a"], next(pieces_of("a")).float())
 
 
 def test_the_data_of_a_streamed_file_is_aligned(tmp_path: Path) -> None:
     for length in range(9):
         path = tmp_path / "some.safetensors"
-        stream_tensors(path, {"n" * (length + 1): (1,)}, lambda _: torch.ones(1))
+        stream_tensors(path, {"n" * (length + 1): (1,)}, lambda _: [torch.ones(1)])
         assert (path.stat().st_size - 4) % 8 == 0
 
 
 def test_a_transposed_tensor_is_streamed_by_rows(tmp_path: Path) -> None:
     path = tmp_path / "some.safetensors"
     tensor = torch.arange(6.0).reshape(2, 3).T
-    stream_tensors(path, {"a": (3, 2)}, lambda _: tensor)
+    stream_tensors(path, {"a": (3, 2)}, lambda _: [tensor])
     assert torch.equal(load_file(path)["a"], tensor)
+
+
+def test_pieces_follow_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "some.safetensors"
+    tensor = torch.arange(12.0).reshape(6, 2)
+    stream_tensors(path, {"a": (6, 2)}, lambda _: iter(tensor.split([1, 3, 0, 2])))
+    assert torch.equal(load_file(path)["a"], tensor)
+
+
+def test_pieces_that_are_not_the_shape_are_refused(tmp_path: Path) -> None:
+    for wrong in ([torch.ones(1, 2)], [torch.ones(3, 2)]):
+        with pytest.raises(ValueError, match=r"a was to have the shape \(2, 2\); its pieces"):
+            stream_tensors(tmp_path / "some", {"a": (2, 2)}, {"a": wrong}.__getitem__)
+
+
+def test_rows_of_a_tensor_are_read_alone(file: Path) -> None:
+    assert torch.equal(load_tensor(file, "a", slice(1, 2)), torch.tensor([[3.0, 4.0, 5.0]]))
+    assert load_tensor(file, "a", slice(2, 2)).shape == (0, 3)
 
 
 def test_saved_tensors_come_back(file: Path) -> None:
@@ -106,7 +127,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     for write in (
         lambda path: save_tensors(path, {"a": torch.ones(1)}),
-        lambda path: stream_tensors(path, {"a": (1,)}, lambda _: torch.ones(1)),
+        lambda path: stream_tensors(path, {"a": (1,)}, lambda _: [torch.ones(1)]),
     ):
         with pytest.raises(StorageError, match="a file that is there"):
             write(tmp_path / "none" / "file")
@@ -115,5 +136,5 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_the_two_writers_agree(tmp_path: Path) -> None:
     tensors = {"a": torch.randn(3, 4, generator=torch.Generator().manual_seed(0))}
     save_file(tensors, tmp_path / "theirs", metadata={"format": "pt"})
-    stream_tensors(tmp_path / "ours", {"a": (3, 4)}, tensors.__getitem__)
+    stream_tensors(tmp_path / "ours", {"a": (3, 4)}, lambda name: [tensors[name]])
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()

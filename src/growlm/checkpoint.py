@@ -15,12 +15,16 @@ from growlm.base.files import (
     sha256_file,
     storage,
     whole_folder,
+    write_bytes,
     write_json,
+    write_text,
 )
 from growlm.model.config import GPTConfig
-from growlm.tensorfile import load_tensor, load_tensors, save_tensors
+from growlm.model.gpt import weight_shapes
+from growlm.model.weights import EVERY, Read, pieces
+from growlm.tensorfile import load_tensor, load_tensors, save_tensors, stream_tensors
 
-FORMAT = 2
+FORMAT = 3
 META = "checkpoint.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
@@ -116,7 +120,8 @@ class Contents(BaseModel, frozen=True, arbitrary_types_allowed=True):
     tokenizer_files: Mapping[str, bytes] = {}
     """Files that came beside the tokenizer's JSON, by name, kept as they were."""
     certificate: Mapping[str, Any] | None
-    weights: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor] | None
+    """The weights; None when ``write_weights`` has written them."""
     optimizer: Mapping[str, Tensor]
     random: Mapping[str, Tensor]
 
@@ -128,28 +133,60 @@ def save(path: Path, contents: Contents) -> Meta:
         StorageError: Something is at ``path`` already, or the disk refused.
     """
     with whole_folder(path) as folder:
+        return write(folder, contents, known={})
+
+
+def write(folder: Path, contents: Contents, *, known: Mapping[str, str]) -> Meta:
+    """Write a checkpoint's files into a folder, best one from ``whole_folder``.
+
+    Args:
+        folder: Where to; files that lie there already belong to the checkpoint.
+        contents: What to write.
+        known: SHA-256 of files that lie there already; the others' are found by reading them.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    if contents.weights is not None:
         save_tensors(folder / WEIGHTS, contents.weights)
-        if contents.optimizer:
-            save_tensors(folder / OPTIMIZER, contents.optimizer)
-        if contents.random:
-            save_tensors(folder / RANDOM, contents.random)
-        (folder / TOKENIZER).write_text(contents.tokenizer, encoding="utf-8")
-        for name, content in contents.tokenizer_files.items():
-            (folder / name).write_bytes(content)
-        meta = Meta(
-            format=FORMAT,
-            config=contents.config.as_dict(),
-            stage=contents.stage,
-            step=contents.step,
-            lineage=contents.lineage,
-            data=contents.data,
-            training=contents.training,
-            end_of_text=contents.end_of_text,
-            certificate=contents.certificate,
-            files={file.name: sha256_file(file) for file in sorted(folder.iterdir())},
-        )
-        write_json(folder / META, {**meta.model_dump(mode="json"), DIGEST: identity(meta)})
+    if contents.optimizer:
+        save_tensors(folder / OPTIMIZER, contents.optimizer)
+    if contents.random:
+        save_tensors(folder / RANDOM, contents.random)
+    write_text(folder / TOKENIZER, contents.tokenizer)
+    for name, content in contents.tokenizer_files.items():
+        write_bytes(folder / name, content)
+    files = sorted(folder.iterdir())
+    meta = Meta(
+        format=FORMAT,
+        config=contents.config.as_dict(),
+        stage=contents.stage,
+        step=contents.step,
+        lineage=contents.lineage,
+        data=contents.data,
+        training=contents.training,
+        end_of_text=contents.end_of_text,
+        certificate=contents.certificate,
+        files={file.name: known.get(file.name) or sha256_file(file) for file in files},
+    )
+    write_json(folder / META, {**meta.model_dump(mode="json"), DIGEST: identity(meta)})
     return meta
+
+
+def write_weights(folder: Path, config: GPTConfig, read: Read) -> str:
+    """Write a checkpoint's weights piece by piece, and return the file's SHA-256.
+
+    Args:
+        folder: The checkpoint's, best from ``whole_folder``.
+        config: The model's shape.
+        read: Reads its weights.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    return stream_tensors(
+        folder / WEIGHTS, weight_shapes(config), lambda name: pieces(read, name, config)
+    )
 
 
 def read_meta(path: Path) -> Meta:
@@ -234,9 +271,13 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return load_tensors(path / WEIGHTS)
 
 
-def load_weight(path: Path, name: str) -> Tensor:
-    """Read one of a checkpoint's weights."""
-    return load_tensor(path / WEIGHTS, name)
+def reader(path: Path) -> Read:
+    """Return a reader of a checkpoint's weights, one at a time; it keeps nothing."""
+
+    def read(name: str, rows: slice = EVERY) -> Tensor:
+        return load_tensor(path / WEIGHTS, name, rows)
+
+    return read
 
 
 def load_optimizer(path: Path) -> dict[str, Tensor]:

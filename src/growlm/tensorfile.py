@@ -3,9 +3,11 @@
 import json
 import os
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +30,9 @@ FLOAT_BYTES = 4
 
 ALIGNMENT = 8
 """The header is padded with spaces, so that the data begins at a multiple of this."""
+
+EVERY = slice(None)
+"""All rows of a tensor."""
 
 METADATA = {"format": "pt"}
 """What Hugging Face's readers look for."""
@@ -85,37 +90,62 @@ def entries(path: Path) -> dict[str, Entry]:
     }
 
 
-def load_tensor(path: Path, name: str) -> Tensor:
-    """Read one tensor of a file.
+def load_tensor(path: Path, name: str, rows: slice = EVERY) -> Tensor:
+    """Read one tensor of a file, or some of its rows.
 
     Raises:
         CheckpointError: It is no such file, damaged, or has no such tensor.
         StorageError: It cannot be read.
     """
     with _opened(path) as file:
-        return file.get_tensor(name)
+        return file.get_tensor(name) if rows == EVERY else file.get_slice(name)[rows]
 
 
 def stream_tensors(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], tensor_of: Callable[[str], Tensor]
-) -> None:
-    """Write tensors one by one, in fp32, so that one at a time is in memory.
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    pieces_of: Callable[[str], Iterable[Tensor]],
+) -> str:
+    """Write tensors piece by piece, in fp32, so that one piece at a time is in memory.
 
     Args:
         path: The file.
         shapes: Each tensor's shape, by name, in the order they are written.
-        tensor_of: Gives a tensor by its name.
+        pieces_of: Gives a tensor by its name, in pieces that follow each other in its bytes.
+
+    Returns:
+        The file's SHA-256.
 
     Raises:
         StorageError: The disk refused.
     """
-    with storage(path), path.open("wb") as file:
+    digest = sha256()
+    with storage(path), path.open("wb") as file, ThreadPoolExecutor(1) as aside:
         header = _header(shapes)
+        hashed = aside.submit(digest.update, len(header).to_bytes(8, "little") + header)
         file.write(len(header).to_bytes(8, "little"))
         file.write(header)
         for name, shape in shapes.items():
-            plain = tensor_of(name).detach().to("cpu", torch.float32).reshape(shape).contiguous()
-            file.write(cast(Any, plain.numpy()))
+            for content in _contents(name, shape, pieces_of(name)):
+                hashed.result()  # one piece waits at most
+                hashed = aside.submit(digest.update, content)
+                file.write(content)
+        hashed.result()
+    return digest.hexdigest()
+
+
+def _contents(name: str, shape: tuple[int, ...], pieces: Iterable[Tensor]) -> Iterator[memoryview]:
+    """Yield the bytes of a tensor's pieces, which must be as many as its shape says."""
+    left = FLOAT_BYTES * prod(shape)
+    for piece in pieces:
+        plain = piece.detach().to("cpu", torch.float32).contiguous()
+        content = (
+            memoryview(cast(Any, plain.numpy())).cast("B") if plain.numel() else memoryview(b"")
+        )
+        left -= content.nbytes
+        yield content
+    if left:
+        raise ValueError(f"{name} was to have the shape {shape}; its pieces are {left} bytes short")
 
 
 def _header(shapes: Mapping[str, tuple[int, ...]]) -> bytes:

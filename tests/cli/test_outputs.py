@@ -155,7 +155,7 @@ class TestGrow:
         )
         assert second.startswith("on 128 held-out tokens: largest logit difference ")
         (found,) = lines(growlm("inspect", tmp_path / "child", "--json"))
-        assert found["certificate"]["operator"] == depth
+        assert found["certificate"]["asked"]["operators"]["depth"] == depth
         assert found["certificate"]["batches"] == "held-out"
         differences = {
             each["max_logit_difference"] for each in found["certificate"]["measurements"]

@@ -15,6 +15,7 @@ from growlm.huggingface.writing import Outgoing, shards, write
 from growlm.model.families.links import links
 from growlm.model.families.table import FAMILIES
 from growlm.model.gpt import GPT
+from growlm.model.weights import EVERY, held
 
 END = "<|endoftext|>"
 
@@ -35,7 +36,7 @@ def outgoing(model: GPT, tokenizer_json: str) -> Outgoing:
 def folder(tmp_path: Path, model: GPT, outgoing: Outgoing) -> Path:
     path = tmp_path / "ours"
     path.mkdir()
-    write(path, outgoing, model.state_dict().__getitem__)
+    write(path, outgoing, held(model.state_dict()))
     return path
 
 
@@ -80,7 +81,7 @@ def test_files_that_came_along_lie_there_as_they_were(
         "tokenizer_config.json": b'{"eos_token":  "<|endoftext|>", "bos_token": "a"}',
         "merges.txt": b"\xff\r\n",
     }
-    write(tmp_path, replace(outgoing, tokenizer_files=files), model.state_dict().__getitem__)
+    write(tmp_path, replace(outgoing, tokenizer_files=files), held(model.state_dict()))
     assert {name: (tmp_path / name).read_bytes() for name in files} == files
     values = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert values["bos_token_id"] is not None
@@ -94,7 +95,7 @@ def test_shards_are_one_model_for_transformers_and_for_us(
     transformers: Any = pytest.importorskip("transformers")
     path = tmp_path / "shards"
     path.mkdir()
-    write(path, outgoing, model.state_dict().__getitem__, shard_bytes=shard_bytes)
+    write(path, outgoing, held(model.state_dict()), shard_bytes=shard_bytes)
     files = sorted(path.glob("*.safetensors"))
     assert files[0].name == f"model-00001-of-{len(files):05}.safetensors"
     index = json.loads((path / "model.safetensors.index.json").read_text(encoding="utf-8"))
@@ -121,12 +122,13 @@ def test_our_tensors_are_asked_for_one_after_the_other(
     tmp_path: Path, model: GPT, outgoing: Outgoing
 ) -> None:
     asked: list[str] = []
+    weights = held(model.state_dict())
 
-    def tensor_of(name: str) -> torch.Tensor:
+    def read(name: str, rows: slice = EVERY) -> torch.Tensor:
         asked.append(name)
-        return model.state_dict()[name]
+        return weights(name, rows)
 
-    write(tmp_path, outgoing, tensor_of)
+    write(tmp_path, outgoing, read)
     assert asked == list(model.state_dict())
 
 
@@ -139,4 +141,4 @@ def test_a_context_that_the_model_has_no_positions_for_is_refused(
         config=tiny_config(positions="learned", vocab_size=300, padded_vocab_size=384),
     )
     with pytest.raises(CheckpointError, match="a context of 16: that many positions were learned"):
-        write(tmp_path, learned, {}.__getitem__)
+        write(tmp_path, learned, held({}))

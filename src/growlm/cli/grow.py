@@ -1,4 +1,4 @@
-"""``growlm grow``: a child checkpoint and its certificate."""
+"""``growlm grow``: a child and its certificate, of a checkpoint or a Hugging Face folder."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,15 @@ from growlm.cli import options as shared
 from growlm.cli.parser import whole_number
 from growlm.cli.signals import caught
 from growlm.pipeline.folder import existing
-from growlm.pipeline.growing import Growth, Operators, Target, changes, comparison, grow
+from growlm.pipeline.growing import (
+    Growth,
+    Operators,
+    Target,
+    changes,
+    comparison,
+    extended,
+    grow,
+)
 
 SIZES = ("layers", "width", "heads", "kv_heads", "head_width", "mlp")
 """Sizes of the child that may be named."""
@@ -44,7 +52,9 @@ def layer_map(text: str) -> tuple[int, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("parent", type=Path, metavar="PARENT", help="a checkpoint's folder")
+    parser.add_argument(
+        "parent", type=Path, metavar="PARENT", help="a checkpoint, or a Hugging Face folder"
+    )
     parser.add_argument("child", type=Path, metavar="CHILD", help="a folder that is not there yet")
     for name in SIZES:
         option = f"--{name.replace('_', '-')}"
@@ -58,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option, (default, meaning) in OPERATORS.items():
         text = f"{meaning} (default: {default})"
         parser.add_argument(option, default=default, metavar="NAME", help=text)
+    _vocabulary(parser)
     parser.add_argument(
         "--layer-map",
         type=layer_map,
@@ -88,30 +99,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="the run whose held-out text is used (the one PARENT lies in)",
     )
+    parser.add_argument(
+        "--unmeasured",
+        action="store_true",
+        help="leave the comparison with the parent to growlm certify: for large models",
+    )
     shared.output(parser)
+
+
+def _vocabulary(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--add-token",
+        action="append",
+        default=[],
+        metavar="TOKEN",
+        help="a special token that the child's tokenizer has too; may be repeated",
+    )
+    parser.add_argument(
+        "--new-tokens",
+        choices=("pieces", "mean"),
+        default="pieces",
+        metavar="HOW",
+        help="what new tokens begin as: the mean of those that spell them, pieces, or of all, mean "
+        "(default: pieces)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    sizes = {name: getattr(options, name) for name in SIZES}
-    if all(size is None for size in sizes.values()):
-        raise RecipeError("a size of the child", got="none", fix="--layers 12")
-    growth = Growth(
-        parent=options.parent,
-        child=options.child,
-        target=Target(**sizes),
-        operators=Operators(
-            depth=options.depth,
-            layer_map=options.layer_map,
-            widen=options.widen,
-            units=options.units,
-            copies=options.copies,
-        ),
-        optimizer_state=options.optimizer_state,
-        seed=options.seed,
-        context=options.context,
-        stage=options.child.name,
-    )
+    growth = _growth(options)
     with caught():
         found = grow(growth, run=existing(options.run) if options.run else None)
     if options.json:
@@ -122,3 +138,33 @@ def run(options: argparse.Namespace) -> int:
             f"{found.child_parameters:,} parameters\n{comparison(found)}"
         )
     return 0
+
+
+def _growth(options: argparse.Namespace) -> Growth:
+    sizes = {name: getattr(options, name) for name in SIZES}
+    if all(size is None for size in sizes.values()) and not options.add_token:
+        raise RecipeError("a size of the child", got="none", fix="--layers 12")
+    operators = Operators(
+        depth=options.depth,
+        layer_map=options.layer_map,
+        widen=options.widen,
+        units=options.units,
+        copies=options.copies,
+    )
+    tokens = None
+    if options.add_token:
+        pieces = options.new_tokens == "pieces"
+        tokens = extended(options.parent, tuple(options.add_token), pieces=pieces)
+    return Growth(
+        parent=options.parent,
+        child=options.child,
+        target=Target(**sizes),
+        operators=operators,
+        seed=options.seed,
+        tokenizer=tokens.tokenizer if tokens else None,
+        new_tokens=tokens.new_tokens if tokens else (),
+        optimizer_state=options.optimizer_state,
+        context=options.context,
+        stage=options.child.name,
+        measured=not options.unmeasured,
+    )

@@ -1,6 +1,6 @@
 """Applying a plan: the parent's weights in, the child's out, one tensor at a time if need be."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +11,7 @@ from growlm.growth.maps import SpaceMap
 from growlm.growth.plan import GrowthPlan
 from growlm.model.init import STD
 from growlm.model.spaces import axes, is_layer_output, split_name
-
-Read = Callable[[str], Tensor]
-"""The parent's tensor of a name."""
+from growlm.model.weights import EVERY, VOCABULARY, Read, blocks, held, pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,30 +35,73 @@ class Grower:
     def __init__(self, plan: GrowthPlan) -> None:
         self.plan = plan
         self._axes: dict[str, _Axis] = {}
+        self._means: dict[str, Tensor] = {}
 
     def source(self, name: str) -> str:
         """Return the parent's name of what a tensor of the child comes from."""
         layer, inner = split_name(name)
         return name if layer is None else f"layers.{self.plan.depth.sources[layer]}.{inner}"
 
-    def tensor(self, name: str, read: Read) -> Tensor:
-        """Return one tensor of the child, in the parent's dtype; it shares no storage.
+    def reader(self, parent: Read) -> Read:
+        """Return a reader of the child, which grows what it is asked for and keeps nothing.
+
+        What it reads has the parent's number format and shares no storage with anything.
+
+        Args:
+            parent: Reads the parent.
+        """
+
+        def read(name: str, rows: slice = EVERY) -> Tensor:
+            if name not in VOCABULARY:
+                return self._tensor(name, parent)
+            if rows == EVERY:
+                return torch.cat(list(pieces(read, name, self.plan.child)))
+            return self._tensor(name, parent, rows)
+
+        return read
+
+    def _tensor(self, name: str, parent: Read, rows: slice = EVERY) -> Tensor:
+        """Return one tensor of the child, or a block of its rows.
 
         A silent layer's outputs, biases included, are zero. Its other weights are not: two zeros
         in a row would never learn.
-
-        Args:
-            name: The child's name of it.
-            read: The parent's tensors by name.
         """
-        parent = read(self.source(name))
+        found = self._parent(name, parent, rows)
         if is_silenced(self.plan, name):
-            return torch.zeros(self.shape(name, parent), dtype=parent.dtype)
-        grown = parent
+            return torch.zeros(self.shape(name, found), dtype=found.dtype)
+        grown = found
         for dim, (axis, role) in enumerate(self._touched(name)):
-            grown = _grown(grown, axis, role, _Draw(self.plan.seed, name, dim))
-        grown = self._scaled(name, grown)
-        return grown.clone() if grown is parent else grown
+            if role != "indexes":
+                grown = _grown(grown, axis, role, _Draw(self.plan.seed, name, dim, rows.start))
+        grown = self._scaled(name, grown, rows)
+        return grown.clone() if grown is found else grown
+
+    def _parent(self, name: str, parent: Read, rows: slice) -> Tensor:
+        """Return what a tensor, or a block of its rows, comes from, before it is widened."""
+        plan = self.plan
+        if rows == EVERY or not plan.new_tokens:
+            return parent(self.source(name), rows)
+        old = plan.parent.vocab_size
+        known = parent(name, slice(min(rows.start, old), min(rows.stop, old)))
+        new = [
+            self._new_row(name, parent, plan.new_tokens[row - old])
+            for row in range(max(rows.start, old), min(rows.stop, old + len(plan.new_tokens)))
+        ]
+        found = torch.cat([known, *new])
+        missing = rows.stop - rows.start - found.shape[0]
+        return torch.cat([found, found.new_zeros(missing, found.shape[1])])
+
+    def _new_row(self, name: str, parent: Read, tokens: tuple[int, ...]) -> Tensor:
+        """Return the mean of some tokens' rows, of all of them when none is named."""
+        if tokens:
+            return torch.cat([parent(name, slice(at, at + 1)) for at in tokens]).mean(
+                0, keepdim=True
+            )
+        if name not in self._means:
+            old = self.plan.parent.vocab_size
+            total = sum(parent(name, rows).double().sum(0, keepdim=True) for rows in blocks(old))
+            self._means[name] = torch.as_tensor(total) / old
+        return self._means[name].to(parent(name, slice(0, 1)).dtype)
 
     def shape(self, name: str, parent: Tensor) -> tuple[int, ...]:
         """Return the shape of a tensor of the child."""
@@ -109,15 +150,15 @@ class Grower:
             self._axes[space] = _axis_of(self.plan.axis(space))
         return self._axes[space]
 
-    def _scaled(self, name: str, grown: Tensor) -> Tensor:
+    def _scaled(self, name: str, grown: Tensor, rows: slice) -> Tensor:
         scale = self.scale(name)
         grown = grown if scale == 1.0 else grown * scale
         plan = self.plan
         if grown.dim() < 2 or (plan.shrink == 1.0 and not plan.noise):
-            return self._with_new_tokens(name, grown)
+            return grown
         std = plan.output_noise if is_layer_output(name) else plan.noise
-        noise = _Draw(plan.seed, name, 2).normal(grown.shape, std=std, like=grown)
-        return self._with_new_tokens(name, plan.shrink * grown + noise)
+        noise = _Draw(plan.seed, name, 2, rows.start).normal(grown.shape, std=std, like=grown)
+        return plan.shrink * grown + noise
 
     def _norm_scale(self, name: str) -> float:
         """Return the factor of a norm's gain or offset; 1 for everything else."""
@@ -132,15 +173,6 @@ class Grower:
         if layer is None or not is_layer_output(name):
             return 1.0
         return self.plan.output_scale[layer]
-
-    def _with_new_tokens(self, name: str, grown: Tensor) -> Tensor:
-        if not self.plan.new_tokens or axes(name)[0].space != "vocab":
-            return grown
-        known = grown[: self.plan.parent.vocab_size]
-        rows = [known[list(pieces)] if pieces else known for pieces in self.plan.new_tokens]
-        start = self.plan.parent.vocab_size
-        grown[start : start + len(rows)] = torch.stack([each.mean(0) for each in rows])
-        return grown
 
 
 def is_silenced(plan: GrowthPlan, name: str) -> bool:
@@ -168,10 +200,8 @@ def grow_weights(parent: Mapping[str, Tensor], plan: GrowthPlan) -> dict[str, Te
         parent: Weights by name, as ``GPT.state_dict`` has them.
         plan: Where every coordinate of the child comes from.
     """
-    grower = Grower(plan)
-    return {
-        name: grower.tensor(name, parent.__getitem__) for name in child_names(list(parent), plan)
-    }
+    child = Grower(plan).reader(held(parent))
+    return {name: child(name) for name in child_names(list(parent), plan)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,14 +233,17 @@ def _axis_of(map_: SpaceMap) -> _Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """A named stream of normal numbers, one for each axis of each tensor."""
+    """A named stream of normal numbers, one for each axis of each tensor or block of rows."""
 
     seed: int
     name: str
     dim: int
+    row: int | None
+    """Where the block begins; None for a whole tensor."""
 
     def normal(self, shape: tuple[int, ...], *, std: float, like: Tensor) -> Tensor:
-        stream = torch.Generator().manual_seed(seed_for(self.seed, self.name, str(self.dim)))
+        names = (self.name, str(self.dim), *([] if self.row is None else [str(self.row)]))
+        stream = torch.Generator().manual_seed(seed_for(self.seed, *names))
         return (torch.randn(shape, generator=stream) * std).to(like.dtype)
 
 

@@ -1,53 +1,36 @@
 """The certificate of one growth: what the plan claims, and what was measured."""
 
-import copy
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
+from math import prod
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
 from pydantic import BaseModel
-from torch import Tensor
 
 from growlm.base.errors import GrowthError
-from growlm.growth.apply import grow_weights
+from growlm.growth.comparison import Measurement
 from growlm.growth.depth import Claim
 from growlm.growth.plan import GrowthPlan
+from growlm.growth.target import Asked
+from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters
-from growlm.model.gpt import GPT, with_weights
-from growlm.model.loss import cross_entropy_sum
-
-DTYPES = (torch.float64, torch.float32, torch.bfloat16)
-"""Number formats in which parent and child are compared."""
+from growlm.model.gpt import weight_shapes
+from growlm.model.streamed import Streamed
+from growlm.model.weights import Read, pieces
 
 SIZES = ("layers", "heads", "kv_heads", "width", "head_width", "mlp", "vocab_size")
 """Sizes that a growth may change."""
 
 
-class Measurement(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):
-    """Parent and child on the same batches, in one number format at one context."""
-
-    dtype: str
-    context: int
-    tokens: int
-    max_logit_difference: float
-    """Largest absolute difference of a logit."""
-    largest_logit: float
-    """Largest absolute logit of the parent."""
-    rounding: float
-    """Largest difference of the parent's logits from its own in fp64."""
-    loss_before: float
-    """The parent's, nats per token."""
-    loss_after: float
-    """The child's."""
-
-
 class Certificate(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):
     """Evidence for one growth; stored in the child, shown in the log."""
 
-    operator: str
-    """The depth operator."""
+    parent_config: Mapping[str, Any]
+    """The parent's shape."""
+    asked: Asked
+    """What was asked for: the plan can be made again from it."""
     sizes: Mapping[str, tuple[int, int]]
     """Every size that changed, before and after."""
     optimizer_state: str
@@ -56,8 +39,13 @@ class Certificate(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="cons
     claim: Claim
     departures: tuple[str, ...]
     """Why the child is not its parent, if it does not claim to be."""
-    batches: Literal["held-out", "random tokens"]
+    batches: Literal["held-out", "random tokens", "none"]
     measurements: tuple[Measurement, ...]
+    """Of the child as it was read back from the disk; none where measuring was put off."""
+    regrown: bool | None
+    """Whether every weight, read back, was what the plan makes of the parent, to the last bit."""
+    optimizer_groups: Mapping[str, int]
+    """Weights that AdamW decays and that it does not; each is in one of the two."""
     norm_cliff: float
     """Largest step between neighbouring layers' weight norms, over the parent's mean step."""
     adjacency: float
@@ -69,89 +57,20 @@ class Certificate(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="cons
     parent_sha256: str
 
     @property
-    def main(self) -> Measurement:
+    def plan(self) -> GrowthPlan:
+        """The plan, made again from what was asked for."""
+        return self.asked.plan(GPTConfig(**self.parent_config))
+
+    @property
+    def operator(self) -> str:
+        """The depth operator."""
+        return self.asked.operators.depth
+
+    @property
+    def main(self) -> Measurement | None:
         """The measurement that the log quotes: fp32 at the longest context."""
         found = [each for each in self.measurements if each.dtype == "float32"]
-        return max(found, key=lambda each: each.context)
-
-
-@torch.no_grad()
-def compare(
-    parent: GPT, child: GPT, batches: Sequence[Int[Tensor, "_ _"]], dtype: torch.dtype
-) -> Measurement:
-    """Run both models on the same batches, in eval mode and one number format.
-
-    Args:
-        parent: The model before.
-        child: The model after.
-        batches: Token ids; each row is a sequence and its next token.
-        dtype: What both are cast to.
-    """
-    exact, before, after = (
-        copy.deepcopy(model).to(kind).eval()
-        for model, kind in ((parent, torch.float64), (parent, dtype), (child, dtype))
-    )
-    differences: list[float] = []
-    sizes: list[float] = []
-    roundings: list[float] = []
-    for ids in batches:
-        logits = before.logits(ids[:, :-1])
-        differences.append(_largest(logits - after.logits(ids[:, :-1])))
-        roundings.append(_largest(logits.double() - exact.logits(ids[:, :-1])))
-        sizes.append(_largest(logits))
-    tokens = sum(ids[:, 1:].numel() for ids in batches)
-    return Measurement(
-        dtype=str(dtype).removeprefix("torch."),
-        context=max(ids.shape[1] - 1 for ids in batches),
-        tokens=tokens,
-        max_logit_difference=_maximum(differences),
-        largest_logit=_maximum(sizes),
-        rounding=_maximum(roundings),
-        loss_before=sum(float(_loss_sum(before, ids)) for ids in batches) / tokens,
-        loss_after=sum(float(_loss_sum(after, ids)) for ids in batches) / tokens,
-    )
-
-
-def measure(
-    plan: GrowthPlan, parent: GPT, child: GPT, batches: Sequence[Sequence[Int[Tensor, "_ _"]]]
-) -> tuple[Measurement, ...]:
-    """Compare a child with its parent in every number format, once for each set of batches.
-
-    In fp64 the child is grown anew from the parent's weights cast to it: the one that was grown in
-    fp32 has been rounded, and would show that and not the operator.
-
-    Args:
-        plan: What grew it.
-        parent: The model before.
-        child: The model after.
-        batches: Sets of batches, each of one context.
-    """
-    exact_parent = copy.deepcopy(parent).double()
-    exact_child = with_weights(plan.child, grow_weights(exact_parent.state_dict(), plan))
-    pairs = {torch.float64: (exact_parent, exact_child)}
-    return tuple(
-        compare(*pairs.get(dtype, (parent, child)), each, dtype)
-        for each in batches
-        for dtype in DTYPES
-    )
-
-
-def _largest(values: Tensor) -> float:
-    return float(values.abs().max())
-
-
-def _maximum(values: Sequence[float]) -> float:
-    """Return the maximum; unlike ``max``, not-a-number wins over every number."""
-    return float(torch.tensor(values, dtype=torch.float64).max())
-
-
-def _loss_sum(model: GPT, ids: Int[Tensor, "B T_plus_1"]) -> Float[Tensor, ""]:
-    return cross_entropy_sum(
-        model(ids[:, :-1]).flatten(0, 1),
-        model.head_weight,
-        ids[:, 1:].flatten(),
-        vocab_size=model.config.vocab_size,
-    )
+        return max(found, key=lambda each: each.context, default=None)
 
 
 def bound(plan: GrowthPlan, measured: Measurement) -> float:
@@ -188,33 +107,50 @@ def check_claim(plan: GrowthPlan, measured: Measurement) -> None:
         )
 
 
-def check_parameters(child: GPT, weights: Mapping[str, Tensor]) -> int:
-    """Return the child's parameter count, once it agrees with the formula.
+def check_parameters(config: GPTConfig, shapes: Mapping[str, Sequence[int]]) -> int:
+    """Return a model's parameter count, once it agrees with the formula.
+
+    Args:
+        config: The model's shape.
+        shapes: The shape of every weight as it lies there, by name.
 
     Raises:
-        GrowthError: It does not, or two parameters share their storage.
+        GrowthError: It does not.
     """
-    counted = sum(tensor.numel() for tensor in weights.values())
-    expected = parameters(child.config)
+    counted = sum(prod(shape) for shape in shapes.values())
+    expected = parameters(config)
     if counted != expected:
         raise GrowthError(
             f"a child of {expected:,} parameters", got=f"{counted:,}", fix="reporting this"
         )
-    places = [tensor.untyped_storage().data_ptr() for tensor in weights.values()]
-    if len(set(places)) != len(places):
-        raise GrowthError(
-            "a child whose parameters share no storage", got="shared ones", fix="reporting this"
-        )
     return counted
 
 
+def same_weights(config: GPTConfig, one: Read, other: Read) -> bool:
+    """Return whether two readers give the same weights, to the last bit.
+
+    The vocabulary's padding, which is never scored and not always kept, is left out.
+
+    Args:
+        config: The shape of both.
+        one: Reads the weights.
+        other: Reads the others.
+    """
+    known = replace(config, padded_vocab_size=config.vocab_size)
+    return all(
+        torch.equal(left, right)
+        for name in weight_shapes(known)
+        for left, right in zip(pieces(one, name, known), pieces(other, name, known), strict=True)
+    )
+
+
 @torch.no_grad()
-def layer_norms(model: GPT) -> list[float]:
+def layer_norms(model: Streamed) -> list[float]:
     """Return the norm of each layer's matrices, taken together."""
     return [
-        float(sum(each.double().square().sum() for each in layer.parameters() if each.dim() > 1))
+        sum(float(each.double().square().sum()) for each in weights.values() if each.dim() > 1)
         ** 0.5
-        for layer in model.layers
+        for weights in map(model.layer, range(model.config.layers))
     ]
 
 

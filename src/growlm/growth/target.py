@@ -59,6 +59,27 @@ class Operators:
     """How copied layers are treated: plain, scaled, or noised."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a growth was asked for: with its parent's shape, all that its plan follows from."""
+
+    target: Target
+    operators: Operators
+    new_tokens: tuple[tuple[int, ...], ...] = ()
+    """For each new token, the old ones whose mean it begins as; none stands for all of them."""
+    seed: int
+
+    def plan(self, parent: GPTConfig) -> GrowthPlan:
+        """Return the plan for a parent of this shape.
+
+        Raises:
+            GrowthError: An operator cannot grow it.
+        """
+        return growth_plan(
+            parent, self.target, self.operators, new_tokens=self.new_tokens, seed=self.seed
+        )
+
+
 def growth_plan(
     parent: GPTConfig,
     target: Target,

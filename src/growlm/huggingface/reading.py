@@ -14,6 +14,7 @@ from growlm.model.config import GPTConfig
 from growlm.model.families.family import Family, Values, read_config
 from growlm.model.families.links import Link, check_shape, found, split
 from growlm.model.families.table import family_of
+from growlm.model.weights import EVERY, VOCABULARY, Read
 from growlm.tensorfile import Entry, entries, load_tensor
 
 CONFIG = "config.json"
@@ -92,18 +93,20 @@ def load(folder: Folder) -> dict[str, Tensor]:
     return dict(stream(folder))
 
 
-def weight(folder: Folder, name: str) -> Tensor:
-    """Return one of our weights in fp32, by our name.
+def reader(folder: Folder) -> Read:
+    """Return a reader of our weights, in fp32 and by our names; it keeps nothing."""
+    places = {name: (link, theirs) for link, theirs in folder.links for name in link.ours}
 
-    Raises:
-        CheckpointError: The model has no such weight.
-    """
-    for link, theirs in folder.links:
-        if name in link.ours:
-            return split(link, _wide(folder, theirs))[name]
-    raise CheckpointError(
-        f"a weight of the model in {folder.path}", got=f"'{name}'", fix="a name that ours has"
-    )
+    def read(name: str, rows: slice = EVERY) -> Tensor:
+        link, theirs = places[name]
+        if rows == EVERY or name not in VOCABULARY:
+            return split(link, _wide(folder, theirs))[name][rows]
+        end = min(rows.stop, link.shape[0])
+        known = _wide(folder, theirs, slice(min(rows.start, end), end))
+        padding = rows.stop - rows.start - known.shape[0]
+        return torch.cat([known, known.new_zeros(padding, known.shape[1])]) if padding else known
+
+    return read
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -182,5 +185,5 @@ def _check_tie(folder: Folder, twin: str) -> None:
         )
 
 
-def _wide(folder: Folder, name: str) -> Tensor:
-    return load_tensor(folder.files[name], name).to(torch.float32)
+def _wide(folder: Folder, name: str, rows: slice = EVERY) -> Tensor:
+    return load_tensor(folder.files[name], name, rows).to(torch.float32)

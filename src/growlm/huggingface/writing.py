@@ -1,12 +1,10 @@
 """Writing a folder, tensor by tensor, as transformers, vLLM and llama.cpp read it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from growlm.base.files import write_bytes, write_json, write_text
 from growlm.corpus.tokenizer import from_json
@@ -14,7 +12,8 @@ from growlm.huggingface.reading import CONFIG, INDEX, WEIGHTS
 from growlm.huggingface.tokens import TOKENIZER, TOKENIZER_CONFIG, special_ids
 from growlm.model.config import GPTConfig
 from growlm.model.families.family import Family, write_config
-from growlm.model.families.links import Link, join, links
+from growlm.model.families.links import Link, joined, links
+from growlm.model.weights import Read
 from growlm.tensorfile import FLOAT_BYTES, stream_tensors
 
 SHARD_BYTES = 5_000_000_000
@@ -39,7 +38,7 @@ class Outgoing:
 def write(
     folder: Path,
     outgoing: Outgoing,
-    tensor_of: Callable[[str], Tensor],
+    read: Read,
     *,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
@@ -51,7 +50,7 @@ def write(
     Args:
         folder: An empty one, best from ``whole_folder``: it is whole when this returns.
         outgoing: All but the tensors.
-        tensor_of: Gives one of our weights by our name.
+        read: Reads our weights.
         shard_bytes: Bytes of tensors in a file.
 
     Raises:
@@ -67,7 +66,7 @@ def write(
         write_bytes(folder / name, content)
     if TOKENIZER_CONFIG not in outgoing.tokenizer_files:
         write_json(folder / TOKENIZER_CONFIG, _tokenizer_config(outgoing))
-    _write_shards(folder, shards(links(outgoing.family, outgoing.config), shard_bytes), tensor_of)
+    _write_shards(folder, shards(links(outgoing.family, outgoing.config), shard_bytes), read)
 
 
 def shards(every: Sequence[Link], shard_bytes: int) -> dict[str, list[Link]]:
@@ -91,16 +90,11 @@ def shards(every: Sequence[Link], shard_bytes: int) -> dict[str, list[Link]]:
     }
 
 
-def _write_shards(
-    folder: Path, files: Mapping[str, Sequence[Link]], tensor_of: Callable[[str], Tensor]
-) -> None:
+def _write_shards(folder: Path, files: Mapping[str, Sequence[Link]], read: Read) -> None:
     every = {link.theirs: link for part in files.values() for link in part}
-
-    def theirs(name: str) -> Tensor:
-        return join(every[name], {each: tensor_of(each) for each in every[name].ours})
-
     for name, part in files.items():
-        stream_tensors(folder / name, {link.theirs: link.shape for link in part}, theirs)
+        shapes = {link.theirs: link.shape for link in part}
+        stream_tensors(folder / name, shapes, lambda theirs: joined(every[theirs], read))
     if len(files) > 1:
         total = sum(_bytes(link) for link in every.values())
         where = {link.theirs: name for name, part in files.items() for link in part}

@@ -33,15 +33,15 @@ def adamw(
         settings: Everything but the schedule.
         scaled: Whether state may hold factors for each entry, as exact growth needs.
     """
-    parameters = list(model.parameters())
     groups = [
-        {
-            "params": [each for each in parameters if each.dim() > 1],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [each for each in parameters if each.dim() <= 1], "weight_decay": 0.0},
+        {"params": list(members.values()), "weight_decay": decay}
+        for members, decay in zip(
+            groups_of(dict(model.named_parameters())).values(),
+            (settings.weight_decay, 0.0),
+            strict=True,
+        )
+        if members
     ]
-    groups = [group for group in groups if group["params"]]
     if scaled:
         return ScaledAdamW(groups, lr=settings.peak_lr, betas=settings.betas, eps=settings.eps)
     return torch.optim.AdamW(
@@ -51,6 +51,18 @@ def adamw(
         eps=settings.eps,
         fused=True,
     )
+
+
+def groups_of(parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Return the parameters by their group, ``decayed`` or ``plain``, each in exactly one.
+
+    Args:
+        parameters: By name; those without data will do.
+    """
+    return {
+        "decayed": {name: each for name, each in parameters.items() if each.dim() > 1},
+        "plain": {name: each for name, each in parameters.items() if each.dim() <= 1},
+    }
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from growlm.base.errors import CheckpointError, RecipeError, StorageError
 from growlm.base.files import whole_folder
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents
-from growlm.huggingface.reading import load, read_folder, stream
+from growlm.huggingface.reading import read_folder, reader, stream
 from growlm.huggingface.tokens import read_tokens
 from growlm.huggingface.writing import Outgoing, write
 from growlm.model.config import GPTConfig
@@ -75,9 +74,9 @@ def import_folder(source: Path, out: Path, *, end_of_text: str | None) -> Import
         flops=0.0,
         weights_sha256="",
     )
-    checkpoint.save(
-        out,
-        Contents(
+    with whole_folder(out) as place:
+        digest = checkpoint.write_weights(place, folder.config, reader(folder))
+        contents = Contents(
             config=folder.config,
             stage=out.name,
             step=0,
@@ -88,11 +87,11 @@ def import_folder(source: Path, out: Path, *, end_of_text: str | None) -> Import
             tokenizer=tokens.tokenizer.json,
             tokenizer_files=tokens.files,
             certificate=None,
-            weights=load(folder),
+            weights=None,
             optimizer={},
             random={},
-        ),
-    )
+        )
+        checkpoint.write(place, contents, known={checkpoint.WEIGHTS: digest})
     return Imported(
         family=folder.family.name,
         parameters=parameters(folder.config),
@@ -134,7 +133,7 @@ def export(source: Path, out: Path, *, family: str | None, context: int | None) 
     ids = _some_ids(config)
     expected = _logits(config, checkpoint.load_weights(source), ids)
     with whole_folder(out) as folder:
-        write(folder, outgoing, partial(checkpoint.load_weight, source))
+        write(folder, outgoing, checkpoint.reader(source))
         _check_same(folder, ids, expected)
     return Exported(
         family=layout.name,

@@ -1,43 +1,33 @@
-"""The grow step: a parent checkpoint in, a child checkpoint with its certificate out."""
+"""The grow step: a parent in, a child with its certificate out, tensor by tensor."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-
-import torch
-from torch import Tensor
 
 from growlm import checkpoint
-from growlm.base.errors import CorpusError, StorageError
-from growlm.base.files import digest_of
-from growlm.base.seeds import seed_for
+from growlm.base.errors import GrowthError, StorageError
+from growlm.base.files import whole_folder, write_json
 from growlm.checkpoint import Ancestor, Contents, Meta
-from growlm.growth.apply import grow_weights
-from growlm.growth.certificate import (
-    Certificate,
-    adjacency,
-    changed_sizes,
-    check_claim,
-    check_parameters,
-    layer_norms,
-    measure,
-    norm_cliff,
-)
+from growlm.corpus.tokenizer import added_pieces, from_json, with_tokens
+from growlm.growth.apply import Grower
+from growlm.growth.certificate import Certificate
 from growlm.growth.moments import check_lawful, check_mode, grow_moments
 from growlm.growth.plan import GrowthPlan
-from growlm.growth.target import Operators, Target, growth_plan
+from growlm.growth.target import Asked, Operators, Target
+from growlm.huggingface.reading import Folder, read_folder, reader
+from growlm.huggingface.writing import Outgoing, write
 from growlm.model.config import GPTConfig
-from growlm.model.cost import parameters
-from growlm.model.gpt import GPT, with_weights
-from growlm.pipeline.data import first_windows, held_out_tokenizers
-from growlm.pipeline.folder import RunFolder, enclosing
+from growlm.model.families.family import write_config
+from growlm.model.families.table import family_for
+from growlm.pipeline.certifying import (
+    CERTIFICATE,
+    Pair,
+    batches_for,
+    certificate_of,
+    check_tokenizer,
+)
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.models import Model, ModelTokens, open_model
 from growlm.pipeline.origin import at_context
-
-SEQUENCES = 4
-"""Sequences of each source that parent and child are compared on."""
-
-BatchKind = Literal["held-out", "random tokens"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +35,7 @@ class Growth:
     """One growth to be done."""
 
     parent: Path
+    """A checkpoint of ours or a Hugging Face folder; the child becomes the same."""
     child: Path
     target: Target
     operators: Operators
@@ -55,20 +46,52 @@ class Growth:
     """The child's training context; the parent's when None."""
     stage: str
     """What the child is called in its lineage."""
+    tokenizer: str | None = None
+    """The child's ``tokenizer.json``; the parent's when None."""
+    new_tokens: tuple[tuple[int, ...], ...] = ()
+    """For each token that it has more, the old ones whose mean it begins as; none stands for all.
+    """
+    measured: bool = True
+    """Whether the certificate is proved now; ``certify`` can do it later."""
+
+    @property
+    def asked(self) -> Asked:
+        """Return what is asked for, whoever the parent is."""
+        return Asked(
+            target=self.target,
+            operators=self.operators,
+            new_tokens=self.new_tokens,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """Parent and child side by side, before anything is written."""
+class Extended:
+    """A tokenizer with more tokens."""
 
-    meta: Meta
+    tokenizer: str
+    """Its ``tokenizer.json``."""
+    new_tokens: tuple[tuple[int, ...], ...]
+    """For each new one, the old ones whose mean it begins as; none stands for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A growth whose parent is open and whose plan is made; nothing is written yet."""
+
+    growth: Growth
+    parent: Model
     plan: GrowthPlan
-    parent: GPT
-    child: GPT
+    config: GPTConfig
+    """The child's, at its own context."""
+    tokens: ModelTokens
 
 
 def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
     """Write the child and its certificate; nothing is left behind where that fails.
+
+    One tensor at a time is in memory, and of the vocabulary's only a block of rows; the
+    optimizer's state is read whole. The child is compared with its parent as it was read back.
 
     Args:
         growth: What to grow, how, and where to.
@@ -76,7 +99,8 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
             that the parent lies in; random tokens when it lies in none.
 
     Raises:
-        CheckpointError: The parent is damaged or missing.
+        CheckpointError: The parent is damaged or missing, or no layout of its family holds the
+            child.
         CorpusError: The run's texts are not in the parent's tokens.
         GrowthError: The operator cannot grow it, or its child breaks what it claims.
         StorageError: Something is at the child's path already, or the disk refused.
@@ -86,104 +110,119 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
             f"no file or folder at {growth.child} yet", got="one", fix="another name for the child"
         )
     check_mode(growth.optimizer_state)
-    pair = _pair(growth)
+    job = _job(growth)
     if run is not None:
-        _check_tokenizer(growth.parent, pair, run)
-    batches, kind = _batches(pair, run or enclosing(growth.parent))
-    certificate = _certify(growth, pair, batches, kind)
-    optimizer = checkpoint.load_optimizer(growth.parent)
-    checkpoint.save(
-        growth.child,
-        Contents(
-            config=_config(growth, pair.child.config),
-            stage=growth.stage,
-            step=0,
-            lineage=_lineage(growth, pair),
-            data=pair.meta.data,
-            training={},
-            end_of_text=pair.meta.end_of_text,
-            tokenizer=checkpoint.load_tokenizer(growth.parent),
-            tokenizer_files=checkpoint.load_tokenizer_files(growth.parent, pair.meta),
-            certificate=certificate.model_dump(mode="json"),
-            weights=dict(pair.child.named_parameters()),
-            optimizer=grow_moments(optimizer, pair.plan, mode=growth.optimizer_state),
-            random={},
-        ),
-    )
-    return certificate
+        check_tokenizer(job.parent, run)
+    job.parent.verify()
+    with whole_folder(growth.child) as place:
+        if job.parent.folder is not None:
+            return _grow_folder(job, job.parent.folder, place, run)
+        return _grow_checkpoint(job, place, run)
 
 
-def _pair(growth: Growth) -> Pair:
-    meta = checkpoint.read_meta(growth.parent)
-    config = meta.gpt_config()
-    plan = growth_plan(config, growth.target, growth.operators, seed=growth.seed)
+def extended(parent: Path, tokens: tuple[str, ...], *, pieces: bool) -> Extended:
+    """Return a model's tokenizer with special tokens added, and what each begins as.
+
+    Args:
+        parent: The model.
+        tokens: The new tokens.
+        pieces: Whether a token begins as the mean of those that spell it, else of all.
+
+    Raises:
+        CheckpointError: There is no such model.
+        CorpusError: A token is known already, or empty.
+        GrowthError: The model has rows to spare.
+    """
+    model = open_model(parent)
+    known = model.tokens()
+    json = known.json
+    ids = from_json(json, end_of_text=known.end_of_text).vocab_size
+    rows = model.config.vocab_size
+    if ids < rows:
+        raise GrowthError(
+            "a model with a row for each id of its tokenizer, so that new tokens get new rows",
+            got=f"{rows:,} rows for {ids:,} ids",
+            fix=f"adding them to tokenizer.json by hand: the next {rows - ids:,} have rows already",
+        )
+    more = with_tokens(json, tokens)
+    found = added_pieces(json, more)
+    return Extended(tokenizer=more, new_tokens=found if pieces else ((),) * len(found))
+
+
+def _job(growth: Growth) -> _Job:
+    parent = open_model(growth.parent)
+    plan = growth.asked.plan(parent.config)
     if growth.optimizer_state == "exact":
         check_lawful(plan)
-    checkpoint.verify(growth.parent, meta)
-    weights = checkpoint.load_weights(growth.parent)
-    return Pair(
-        meta=meta,
-        plan=plan,
-        parent=with_weights(config, weights),
-        child=with_weights(plan.child, grow_weights(weights, plan)),
+    context = growth.context
+    config = plan.child if context is None else at_context(plan.child, context)
+    if parent.folder is not None:
+        family_for(config, parent.folder.family.model_type)
+        write_config(parent.folder.family, config, context=config.context)
+    tokens = parent.tokens()
+    if growth.tokenizer is not None:
+        tokens = replace(tokens, json=growth.tokenizer)
+    return _Job(growth=growth, parent=parent, plan=plan, config=config, tokens=tokens)
+
+
+def _grow_folder(job: _Job, parent: Folder, place: Path, run: RunFolder | None) -> Certificate:
+    """Grow a Hugging Face folder into another of its family."""
+    outgoing = Outgoing(
+        family=parent.family,
+        config=job.config,
+        context=job.config.context,
+        end_of_text=job.tokens.end_of_text,
+        tokenizer=job.tokens.json,
+        tokenizer_files=job.tokens.files,
     )
+    write(place, outgoing, Grower(job.plan).reader(job.parent.read))
+    child = read_folder(place)
+    read_back = replace(
+        job.parent, path=place, config=child.config, read=reader(child), folder=child
+    )
+    found = _certificate(job, read_back, run, optimizer_state="none")
+    write_json(place / CERTIFICATE, found.model_dump(mode="json"))
+    return found
 
 
-def _config(growth: Growth, config: GPTConfig) -> GPTConfig:
-    return config if growth.context is None else at_context(config, growth.context)
+def _grow_checkpoint(job: _Job, place: Path, run: RunFolder | None) -> Certificate:
+    """Grow a checkpoint of ours into another."""
+    meta = job.parent.known_meta
+    digest = checkpoint.write_weights(place, job.config, Grower(job.plan).reader(job.parent.read))
+    read_back = replace(job.parent, path=place, config=job.config, read=checkpoint.reader(place))
+    found = _certificate(job, read_back, run, optimizer_state=job.growth.optimizer_state)
+    optimizer = checkpoint.load_optimizer(job.parent.path)
+    contents = Contents(
+        config=job.config,
+        stage=job.growth.stage,
+        step=0,
+        lineage=_lineage(job, meta),
+        data=meta.data,
+        training={},
+        end_of_text=job.tokens.end_of_text,
+        tokenizer=job.tokens.json,
+        tokenizer_files=job.tokens.files,
+        certificate=found.model_dump(mode="json"),
+        weights=None,
+        optimizer=grow_moments(optimizer, job.plan, mode=job.growth.optimizer_state),
+        random={},
+    )
+    checkpoint.write(place, contents, known={checkpoint.WEIGHTS: digest})
+    return found
 
 
-def _check_tokenizer(parent: Path, pair: Pair, run: RunFolder) -> None:
-    if pair.meta.files[checkpoint.TOKENIZER] not in held_out_tokenizers(run):
-        raise CorpusError(
-            f"run {run.path} to hold texts in the tokens of {parent}",
-            got="texts in those of another tokenizer, or none",
-            fix="leaving --run out",
-        )
-
-
-def _batches(pair: Pair, run: RunFolder | None) -> tuple[list[list[Tensor]], BatchKind]:
-    """Return what the two are compared on, at the parent's context and at half of it."""
-    config, tokenizer = pair.parent.config, pair.meta.files[checkpoint.TOKENIZER]
-    contexts = dict.fromkeys((config.context, max(config.context // 2, 1)))
-    if run is not None:
-        windows = [
-            first_windows(run, context, count=SEQUENCES, tokenizer_sha256=tokenizer)
-            for context in contexts
-        ]
-        if all(windows):
-            return windows, "held-out"
-    stream = torch.Generator().manual_seed(seed_for(0, "certificate"))
-    shapes = [(SEQUENCES, context + 1) for context in contexts]
-    drawn = [[torch.randint(config.vocab_size, shape, generator=stream)] for shape in shapes]
-    return drawn, "random tokens"
-
-
-def _certify(
-    growth: Growth, pair: Pair, batches: Sequence[Sequence[Tensor]], kind: BatchKind
+def _certificate(
+    job: _Job, child: Model, run: RunFolder | None, *, optimizer_state: str
 ) -> Certificate:
-    plan = pair.plan
-    measurements = measure(plan, pair.parent, pair.child, batches)
-    for measured in measurements:
-        check_claim(plan, measured)
-    return Certificate(
-        operator=growth.operators.depth,
-        sizes=changed_sizes(plan),
-        optimizer_state=growth.optimizer_state,
-        sources=plan.depth.sources,
-        silent=plan.depth.silent,
-        claim=plan.claim,
-        departures=plan.departures,
-        batches=kind,
-        measurements=measurements,
-        norm_cliff=norm_cliff(layer_norms(pair.parent), layer_norms(pair.child)),
-        adjacency=adjacency(plan.depth.sources, plan.depth.silent),
-        parent_parameters=parameters(pair.parent.config),
-        child_parameters=check_parameters(pair.child, dict(pair.child.named_parameters())),
-        expected_parameters=parameters(pair.child.config),
-        plan_sha256=digest_of(plan.as_dict()),
-        parent_sha256=pair.meta.weights_sha256,
+    batches = batches_for(job.parent, child, run) if job.growth.measured else None
+    pair = Pair(
+        parent=job.parent,
+        child=child,
+        asked=job.growth.asked,
+        plan=job.plan,
+        optimizer_state=optimizer_state,
     )
+    return certificate_of(pair, batches)
 
 
 def changes(found: Certificate) -> str:
@@ -198,6 +237,8 @@ def changes(found: Certificate) -> str:
 def comparison(found: Certificate) -> str:
     """Return what was measured of a growth, in fp32 at the longest context."""
     measured, kind = found.main, found.batches.removesuffix(" tokens")
+    if measured is None:
+        return "not measured yet: growlm certify does it"
     return (
         f"on {measured.tokens:,} {kind} tokens: largest logit difference "
         f"{measured.max_logit_difference:.3g}, loss {measured.loss_before:.4f} -> "
@@ -205,13 +246,13 @@ def comparison(found: Certificate) -> str:
     )
 
 
-def _lineage(growth: Growth, pair: Pair) -> tuple[Ancestor, ...]:
-    *older, last = pair.meta.lineage
-    ended = last.model_copy(update={"weights_sha256": pair.meta.weights_sha256})
+def _lineage(job: _Job, meta: Meta) -> tuple[Ancestor, ...]:
+    *older, last = meta.lineage
+    ended = last.model_copy(update={"weights_sha256": meta.weights_sha256})
     own = Ancestor(
-        stage=growth.stage,
-        origin=f"grown by {growth.operators.depth}",
-        layers=pair.plan.depth.layers,
+        stage=job.growth.stage,
+        origin=f"grown by {job.growth.operators.depth}",
+        layers=job.plan.depth.layers,
         tokens=0,
         flops=0.0,
         weights_sha256="",

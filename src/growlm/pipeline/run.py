@@ -106,6 +106,7 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
         operators=operators_of(section),
         optimizer_state=section.optimizer_state,
         seed=origin.plan.seed,
+        new_tokens=origin.plan.new_tokens,
         context=stage.context,
         stage=stage.name,
     )

@@ -206,6 +206,9 @@ def certificate_view(meta: Meta) -> CertificateView | None:
     if meta.certificate is None:
         return None
     found = Certificate.model_validate(meta.certificate)
+    main = found.main
+    if main is None:
+        return None
     return CertificateView(
         operator=found.operator,
         layers_from=max(found.sources) + 1,
@@ -229,11 +232,11 @@ def certificate_view(meta: Meta) -> CertificateView | None:
         ),
         norm_cliff=found.norm_cliff,
         adjacency=found.adjacency,
-        dtype=found.main.dtype,
+        dtype=main.dtype,
         batches=found.batches,
-        max_logit_difference=found.main.max_logit_difference,
-        loss_before=found.main.loss_before,
-        loss_after=found.main.loss_after,
+        max_logit_difference=main.max_logit_difference,
+        loss_before=main.loss_before,
+        loss_after=main.loss_after,
         parent_parameters=found.parent_parameters,
         child_parameters=found.child_parameters,
         expected_parameters=found.expected_parameters,

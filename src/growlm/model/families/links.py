@@ -11,9 +11,7 @@ from growlm.model.config import GPTConfig
 from growlm.model.families.family import Family
 from growlm.model.gpt import weight_shapes
 from growlm.model.spaces import split_name
-
-VOCABULARY = ("embedding.weight", "head.weight")
-"""Our weights that have rows of padding, which no family has."""
+from growlm.model.weights import VOCABULARY, Read, blocks
 
 SHOWN = 3
 """Names that a message lists."""
@@ -101,6 +99,16 @@ def split(link: Link, theirs: Tensor) -> dict[str, Tensor]:
         dealt = rows.reshape(link.blocks, len(link.ours), -1, *rows.shape[1:])
         parts = [part.flatten(0, 1) for part in dealt.unbind(1)]
     return {name: _padded(part, link.padding) for name, part in zip(link.ours, parts, strict=True)}
+
+
+def joined(link: Link, ours: Read) -> Iterator[Tensor]:
+    """Yield one of their tensors, made of ours, in pieces that follow each other; most have one."""
+    (name, *others) = link.ours
+    if name not in VOCABULARY:
+        yield join(link, {each: ours(each) for each in (name, *others)})
+        return
+    for rows in blocks(link.shape[0]):  # without the padding
+        yield ours(name, rows)
 
 
 def join(link: Link, ours: Mapping[str, Tensor]) -> Tensor:
