@@ -39,10 +39,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _models(found: checking.Table) -> Table:
-    table = Table("stage", "origin", "layers", "width", "heads", "context", "parameters")
+    table = Table("stage", "origin", "layers", "width", "heads", "context", "vocabulary")
+    table.add_column("parameters")
     for stage in found.stages:
         origin = f"grown from {stage.parent}" if stage.parent else stage.kind
-        sizes = (stage.layers, stage.width, stage.heads, stage.context)
+        sizes = (stage.layers, stage.width, stage.heads, stage.context, stage.vocab_size)
         parameters = f"{stage.parameters:,} ({stage.parameters / 1e6:,.1f}M)"
         table.add_row(stage.name, origin, *(f"{size:,}" for size in sizes), parameters)
     return table

@@ -11,6 +11,12 @@ from growlm.pipeline.stageplan import StagePlan
 def cautions(plan: Plan, stage: StagePlan) -> Iterator[str]:
     """Yield what should be said of a stage before it is trained, one sentence each."""
     yield from _annealed(plan, stage)
+    if stage.origin.spare_rows:
+        yield (
+            f"stage '{stage.name}': its tokenizer's first {stage.origin.spare_rows:,} new ids take "
+            f"rows that '{stage.origin.parent_path}' has to spare, as they are; nothing says what "
+            "these hold"
+        )
 
 
 def _annealed(plan: Plan, stage: StagePlan) -> Iterator[str]:

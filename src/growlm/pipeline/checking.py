@@ -47,6 +47,8 @@ class StageRow:
     width: int
     heads: int
     context: int
+    vocab_size: int
+    """Rows of the model that stand for something, which may be more than the tokenizer's ids."""
     parameters: int
     steps: int
     tokens: int
@@ -190,6 +192,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         width=stage.config.width,
         heads=stage.config.heads,
         context=stage.context,
+        vocab_size=stage.config.vocab_size,
         parameters=stage.parameters,
         steps=stage.pace.steps,
         tokens=stage.tokens,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from growlm.base.errors import GrowthError, RecipeError
-from growlm.base.files import read_json
+from growlm.base.files import read_json, storage
 from growlm.checkpoint import read_meta
 from growlm.model.cost import training_flops_per_token
-from growlm.pipeline.origin import origin_of
+from growlm.pipeline.origin import Vocabulary, origin_of
 from growlm.pipeline.rates import rewarm_of, schedule_of
 from growlm.pipeline.resuming import (
     Course,
@@ -72,14 +72,14 @@ def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
         RecipeError: Something in the recipe cannot be built.
         CheckpointError: A parent's folder holds no checkpoint.
     """
-    vocab_size = vocabulary(experiment.tokenizer, recipe_folder)
+    known = vocabulary(experiment.tokenizer, recipe_folder)
     stages: list[StagePlan] = []
     for stage in experiment.stage:
         try:
             origin = origin_of(
                 stage,
                 stages,
-                vocab_size=vocab_size,
+                vocabulary=known,
                 recipe_folder=recipe_folder,
                 seed=experiment.seed,
             )
@@ -91,24 +91,26 @@ def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
     return Plan(
         experiment=experiment,
         recipe_folder=recipe_folder,
-        vocab_size=vocab_size,
+        vocab_size=known.size,
         stages=tuple(stages),
     )
 
 
-def vocabulary(tokenizer: Tokenizer, recipe_folder: Path) -> int:
-    """Return the tokens of the tokenizer that will be used, before it exists.
+def vocabulary(tokenizer: Tokenizer, recipe_folder: Path) -> Vocabulary:
+    """Return what is known of the tokenizer that will be used, before it exists.
 
     Raises:
         RecipeError: It is a file that is not here and whose size is not declared.
     """
     if tokenizer.vocab_size is not None:
-        return tokenizer.vocab_size
+        return Vocabulary(size=tokenizer.vocab_size, json=None)
     path = recipe_folder / str(tokenizer.file)
     if path.is_file():
-        return _tokens_in(path)
+        size = _tokens_in(path)
+        with storage(path):
+            return Vocabulary(size=size, json=path.read_bytes().decode())
     if tokenizer.declared_vocab_size is not None:
-        return tokenizer.declared_vocab_size
+        return Vocabulary(size=tokenizer.declared_vocab_size, json=None)
     raise RecipeError(
         "tokenizer.file to be there", got=str(path), fix="its path, or declared_vocab_size"
     )

@@ -114,7 +114,7 @@ def check_comparable(stage: StagePlan, earlier: Sequence[StagePlan]) -> None:
     if not (isinstance(stage.schedule, Resumed) and origin.plan and origin.plan.departures):
         return
     why = "growth that is not exact, whose losses schedule.kind = resume compares with the parent's"
-    if origin.plan.new_tokens:
+    if origin.plan.new_tokens or origin.spare_rows:
         raise RecipeError(f"the parent's tokens in a {why}", got="new ones", fix=ANEW)
     parent = next((each for each in earlier if each.name == origin.parent), None)
     path = origin.parent_path

@@ -7,7 +7,7 @@ from typing import Any
 
 from growlm import checkpoint
 from growlm.base.errors import CheckpointError, RecipeError
-from growlm.base.files import sha256_file, write_json
+from growlm.base.files import sha256_bytes, sha256_file, storage, write_json
 from growlm.growth.certificate import Certificate
 from growlm.pipeline.averaging import average
 from growlm.pipeline.cautions import cautions
@@ -99,6 +99,7 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
     section = origin.grow
     if section is None or origin.plan is None:
         raise RecipeError(f"stage '{stage.name}' to grow", got="no growth", fix="adding grow")
+    tokenizer = _extended_tokenizer(run, parent)
     growth = Growth(
         parent=parent,
         child=run.folder.grown(stage.name),
@@ -106,6 +107,7 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
         operators=operators_of(section),
         optimizer_state=section.optimizer_state,
         seed=origin.plan.seed,
+        tokenizer=tokenizer,
         new_tokens=origin.plan.new_tokens,
         context=stage.context,
         stage=stage.name,
@@ -113,7 +115,8 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
 
     def work() -> Iterator[Event]:
         if not growth.child.exists():
-            grow(growth, run=run.folder)
+            # The run's texts tell parent and child apart only in tokens that both have.
+            grow(growth, run=run.folder if tokenizer is None else None)
         yield from ()
 
     return Step(
@@ -123,12 +126,21 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
             "plan": origin.plan.as_dict(),
             "optimizer_state": section.optimizer_state,
             "context": stage.context,
+            "tokenizer": sha256_file(run.folder.tokenizer),
         },
         outputs=(growth.child,),
         precious=True,
         work=work,
         result=lambda: _grown(run, stage),
     )
+
+
+def _extended_tokenizer(run: Run, parent: Path) -> str | None:
+    """Return the run's tokenizer where it has tokens that the parent's has not."""
+    with storage(run.folder.tokenizer):
+        content = run.folder.tokenizer.read_bytes()
+    known = checkpoint.read_meta(parent).files[checkpoint.TOKENIZER]
+    return None if sha256_bytes(content) == known else content.decode()
 
 
 def _grown(run: Run, stage: StagePlan) -> str:

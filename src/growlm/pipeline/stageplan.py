@@ -30,6 +30,8 @@ class Origin:
     grow: Grow | None
     plan: GrowthPlan | None
     """Where every weight of a grown stage comes from."""
+    spare_rows: int
+    """New tokens of its tokenizer that take rows which the parent has to spare."""
     control_of: str | None
     control_compute: float | None
     tokens_before: int
