@@ -22,18 +22,20 @@ from growlm.model.gpt import GPT
 from growlm.model.streamed import Streamed
 from growlm.model.weights import cast, held
 
-OPERATORS = Operators(depth="insert", layer_map=None, widen="lemon", units="uneven", copies="plain")
-
-GROWTHS: dict[str, Target] = {
-    "insert, 4 to 7 layers": Target(layers=7),
-    "MLP units, 192 to 300": Target(mlp=300),
-    "heads, 6 to 8": Target(heads=8),
-    "head width, twice": Target(head_width=16),
-    "head width, 8 to 12": Target(head_width=12),
-    "residual, twice": Target(width=96),
-    "residual, 48 to 72": Target(width=72),
-    "all together": Target(layers=7, width=72, heads=8, mlp=300),
+GROWTHS: dict[str, tuple[Target, str]] = {
+    "insert, 4 to 7 layers": (Target(layers=7), "uneven"),
+    "MLP units, 192 to 300": (Target(mlp=300), "uneven"),
+    "MLP units, 192 to 300, noised": (Target(mlp=300), "noised"),
+    "heads, 6 to 8": (Target(heads=8), "uneven"),
+    "head width, twice": (Target(head_width=16), "uneven"),
+    "head width, 8 to 12": (Target(head_width=12), "uneven"),
+    "residual, twice": (Target(width=96), "uneven"),
+    "residual, twice, noised": (Target(width=96), "noised"),
+    "residual, 48 to 72": (Target(width=72), "uneven"),
+    "all together": (Target(layers=7, width=72, heads=8, mlp=300), "uneven"),
+    "all together, noised": (Target(layers=7, width=120, heads=8, mlp=400), "noised"),
 }
+"""Every growth: the child's sizes, and how units are added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +95,17 @@ def drawn(config: GPTConfig) -> GPT:
     return model
 
 
-def row(name: str, target: Target) -> Row:
+def row(name: str, target: Target, units: str) -> Row:
     """Return the worst of one growth."""
+    operators = Operators(
+        depth="insert", layer_map=None, widen="lemon", units=units, copies="plain"
+    )
     ids = torch.randint(250, (4, 33), generator=torch.Generator().manual_seed(2))
     worst, grown, refused = dict[str, float](), 0, 0
     for config in shapes():
         parent = drawn(config)
         try:
-            plan = growth_plan(config, target, OPERATORS, seed=0)
+            plan = growth_plan(config, target, operators, seed=0)
         except GrowthError:
             refused += 1
             continue
@@ -122,8 +127,8 @@ def table() -> str:
         "| growth | shapes | refused | fp64 | fp32, of the largest logit | bf16, the same |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, target in GROWTHS.items():
-        found = row(name, target)
+    for name, (target, units) in GROWTHS.items():
+        found = row(name, target, units)
         cells = [f"{found.worst[each]:.1e}" for each in ("float64", "float32", "bfloat16")]
         lines.append(f"| {name} | {found.shapes} | {found.refused} | {' | '.join(cells)} |")
     return "\n".join(lines)

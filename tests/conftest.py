@@ -157,13 +157,13 @@ def make_model(config: GPTConfig, seed: int = 0, dtype: torch.dtype = torch.floa
     return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_config() -> Callable[..., GPTConfig]:
     """Return a factory: a tiny GPTConfig with the named fields changed."""
     return make_config
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_model() -> Callable[..., GPT]:
     """Return a factory: config, seed, dtype -> a GPT whose every parameter matters."""
     return make_model

@@ -11,6 +11,8 @@ import pytest
 from growlm.base.errors import StorageError
 from growlm.runlog import (
     AnyRecord,
+    Apart,
+    Copies,
     Notice,
     Saved,
     Start,
@@ -28,11 +30,14 @@ def a_step(step: int, loss: float = 4.0) -> Step:
     )
 
 
+APART = Apart(copies=32, equal=0, largest=0.25, relative=0.125)
+
 RECORDS: list[AnyRecord] = [
     Start(step=0, tokens=0, device="CPU, 2 threads", compiled=False, time="2024-05-01T00:00:00Z"),
     a_step(1),
     ValidationLoss(step=1, tokens=64, loss=3.5, losses={"docs": 3.0, "code": 4.0}),
     a_step(2),
+    Copies(step=2, tokens=128, distance=None, spaces={"mlp": APART}),
     Saved(step=2, tokens=128, path="checkpoints/2"),
     Notice(step=2, tokens=128, text="caf\u00e9 \u2013 a line\nand another"),
     a_step(3),

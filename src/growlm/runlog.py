@@ -79,12 +79,36 @@ class Notice(Record, frozen=True):
     """One sentence."""
 
 
+class Apart(
+    BaseModel,
+    frozen=True,
+    extra="forbid",
+    use_attribute_docstrings=True,
+    ser_json_inf_nan="strings",
+):
+    """How far the copies in one space have moved apart since growth."""
+
+    copies: int
+    """Copies beside the first of each source, in all layers."""
+
+    equal: int
+    """How many of them still equal another copy of their source, up to rounding."""
+
+    largest: float
+    """Largest absolute difference of two copies' weights; exactly 0 where none has ever parted."""
+
+    relative: float
+    """Mean of |copy - first| / |first| over the matrices that write the space."""
+
+
 class Copies(Record, frozen=True):
-    """How far the copies of layers have moved apart since growth."""
+    """How far copies have moved apart since growth."""
 
     kind: Literal["copies"] = "copies"
-    distance: float
-    """Mean of |copy - first| / |first| over their matrices; 0 while they are the same."""
+    distance: float | None
+    """Of layers: the mean of |copy - first| / |first| over their matrices; null without copies."""
+    spaces: Mapping[str, Apart] = {}
+    """Of units, by the size that counts them: width, heads, kv_heads, head_width, mlp."""
 
 
 AnyRecord = Annotated[

@@ -1,5 +1,6 @@
 """Applying a plan: what the child's weights are, and what the child computes and learns."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from torch import Tensor
 from growlm.base.errors import GrowthError
 from growlm.growth.apply import Grower, child_names, grow_weights
 from growlm.growth.depth import OPERATORS, DepthPlan, insert, interleave, stack
+from growlm.growth.maps import NOISE
 from growlm.growth.moments import grow_moments
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
@@ -21,24 +23,23 @@ from growlm.model.loss import cross_entropy_sum
 from growlm.model.spaces import is_layer_output, split_name
 from growlm.optim.adamw import AdamWSettings, adamw, load_state_tensors, state_tensors
 
-GRID = [
-    {
+SHAPES = {
+    f"{positions}, {norm}, {'tied' if tied else 'untied'}, {'biases' if bias else 'none'}": {
         "positions": positions,
         "norm": norm,
         "linear_bias": bias,
         "norm_bias": bias,
-        "activation": activation,
         "tied": tied,
+        # Every pair of these with the others comes up, without doubling the grid for each.
         "kv_heads": 1 if tied else 2,
+        "layers": 1,
+        "activation": "gelu" if tied == bias else "swiglu",
     }
-    for positions, norm, bias, activation, tied in itertools.product(
-        ("alibi", "learned", "rotary", "none"),
-        ("layernorm", "rmsnorm"),
-        (True, False),
-        ("gelu", "swiglu"),
-        (True, False),
+    for positions, norm, tied, bias in itertools.product(
+        ("alibi", "learned", "rotary"), ("layernorm", "rmsnorm"), (True, False), (True, False)
     )
-]
+}
+"""Every kind of parent that growth must keep."""
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 SETTINGS = AdamWSettings(peak_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
 
@@ -146,24 +147,36 @@ def test_growing_draws_from_streams_of_its_own(
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("changes", GRID, ids=lambda changes: "-".join(map(str, changes.values())))
+IDS = torch.randint(0, 61, (1, 16), generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture(scope="module")
+def parent_of(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
+) -> Callable[[str, torch.dtype], tuple[GPT, Tensor]]:
+    """Return a function: one of SHAPES, dtype -> a parent and its logits on IDS, made once."""
+
+    @functools.cache
+    @torch.no_grad()
+    def made(shape: str, dtype: torch.dtype) -> tuple[GPT, Tensor]:
+        parent = tiny_model(tiny_config(**SHAPES[shape]), dtype=torch.float64).to(dtype)
+        logits = parent.logits(IDS)
+        assert logits.isfinite().all()
+        return parent, logits
+
+    return made
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 @torch.no_grad()
 def test_insert_moves_no_bit_of_any_logit(
-    *,
-    tiny_config: Callable[..., GPTConfig],
-    tiny_model: Callable[..., GPT],
+    parent_of: Callable[[str, torch.dtype], tuple[GPT, Tensor]],
     grown: Callable[..., GPT],
-    some_ids: Callable[..., Tensor],
-    changes: dict[str, Any],
-    dtype: torch.dtype,
+    shape: str,
 ) -> None:
-    parent = tiny_model(tiny_config(**changes), dtype=dtype)
-    child = grown(parent, insert(2, 5))
-    ids = some_ids(2, 16)
-    logits = parent.logits(ids)
-    assert logits.isfinite().all()
-    assert (logits - child.logits(ids)).abs().max() == 0.0
+    for dtype in DTYPES:
+        parent, logits = parent_of(shape, dtype)
+        assert torch.equal(grown(parent, insert(1, 3)).logits(IDS), logits), dtype
 
 
 @pytest.mark.parametrize("layers", [2, 3, 4, 9])
@@ -324,43 +337,45 @@ WIDTHS: dict[str, dict[str, Any]] = {
     "mlp, uneven": {"mlp": 50},
     "mlp, even": {"mlp": 64, "units": "even"},
     "mlp, new": {"mlp": 49, "units": "new"},
+    "mlp, noised": {"mlp": 70, "units": "noised"},
     "heads": {"heads": 3},
     "head width, tiled": {"head_width": 24},
     "head width, padded": {"head_width": 12},
     "residual, twice": {"width": 32},
     "residual, two and a half times": {"width": 40},
-    "together": {"layers": 5, "width": 40, "heads": 4, "mlp": 70},
+    "together": {"layers": 3, "width": 40, "heads": 4, "mlp": 70},
+    "together, noised": {"layers": 2, "width": 32, "heads": 4, "mlp": 64, "units": "noised"},
 }
 """Every exact growth in width, each by itself and all together with depth."""
 
+WIDTHS_TOGETHER = [sizes for name, sizes in WIDTHS.items() if name.startswith("together")]
+"""Those that are tried in fp32 too."""
 
-@pytest.mark.parametrize("changes", GRID, ids=lambda changes: "-".join(map(str, changes.values())))
+
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("sizes", WIDTHS.values(), ids=WIDTHS)
 @torch.no_grad()
 def test_exact_growth_in_width_keeps_the_function_and_is_refused_where_it_cannot(
     *,
-    tiny_config: Callable[..., GPTConfig],
-    tiny_model: Callable[..., GPT],
+    parent_of: Callable[[str, torch.dtype], tuple[GPT, Tensor]],
     grown: Callable[..., GPT],
     plan_of: Callable[..., GrowthPlan],
-    some_ids: Callable[..., Tensor],
-    changes: dict[str, Any],
+    shape: str,
     sizes: dict[str, Any],
 ) -> None:
-    parent = tiny_model(tiny_config(**changes), dtype=torch.float64)
-    if changes["positions"] == "rotary" and "head_width" in sizes:
+    parent, logits = parent_of(shape, torch.float64)
+    if parent.config.positions == "rotary" and "head_width" in sizes:
         with pytest.raises(GrowthError, match="rotary angles depend on it"):
             plan_of(parent.config, **sizes)
         return
     plan = plan_of(parent.config, **sizes)
     assert plan.departures == ()
-    ids = some_ids(2, 16)
-    logits = parent.logits(ids)
     bound = 1e-12 * max(1.0, float(logits.abs().max()))
-    assert (logits - grown(parent, plan).logits(ids)).abs().max() <= bound
-    child = grown(parent.float(), plan)
-    logits = parent.logits(ids)
-    assert (logits - child.logits(ids)).abs().max() <= 1e-5 * logits.abs().max()
+    assert (logits - grown(parent, plan).logits(IDS)).abs().max() <= bound
+    if sizes in WIDTHS_TOGETHER:
+        parent, logits = parent_of(shape, torch.float32)
+        child = grown(parent, plan)
+        assert (logits - child.logits(IDS)).abs().max() <= 1e-5 * logits.abs().max()
 
 
 CONTROLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -385,6 +400,58 @@ def test_without_one_factor_a_width_growth_misses_by_far(
     broken = replace(plan_of(parent.config, **sizes), **spoilt)
     ids = some_ids(2, 16)
     assert (parent.logits(ids) - grown(parent, broken).logits(ids)).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(("mlp", "copies"), [(64, 2), (160, 5)])
+@torch.no_grad()
+def test_noise_on_what_reads_copies_cancels_over_each_source(
+    *,
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    mlp: int,
+    copies: int,
+) -> None:
+    parent = tiny_model(tiny_config(), dtype=torch.float64).state_dict()
+    name = "layers.0.mlp.down.weight"
+    even, noised = (
+        grow_weights(parent, plan_of(tiny_config(), mlp=mlp, units=units))
+        for units in ("even", "noised")
+    )
+    changed = [each for each in even if not torch.equal(even[each], noised[each])]
+    assert changed == [name, name.replace("0", "1")]
+    noise = (noised[name] - even[name]).view(16, copies, 32)
+    assert noise.sum(1).abs().max() <= 1e-15
+    wanted = NOISE * parent[name].std() / copies
+    torch.testing.assert_close(noise.std(), wanted, rtol=0.1, atol=0.0)
+
+
+@torch.no_grad()
+def test_noise_leaves_a_unit_alone_that_has_no_copy(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    parent = tiny_model(tiny_config()).state_dict()
+    name = "layers.0.mlp.down.weight"
+    child = grow_weights(parent, plan_of(tiny_config(), mlp=40, units="noised"))
+    assert torch.equal(child[name][:, 8:32], parent[name][:, 8:32])
+    assert not torch.equal(child[name][:, :8], parent[name][:, :8] / 2)
+
+
+@torch.no_grad()
+def test_in_a_silent_layer_only_the_first_copy_of_each_row_is_its_source(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    parent = tiny_model(tiny_config(layers=1)).state_dict()
+    child = grow_weights(parent, plan_of(tiny_config(layers=1), layers=2, mlp=64))
+    old, new = parent["layers.0.mlp.up.weight"], child["layers.1.mlp.up.weight"]
+    assert torch.equal(new[:32], old)
+    torch.testing.assert_close((new[32:] - old).std(), NOISE * old.std(), rtol=0.15, atol=0.0)
+    assert torch.equal(child["layers.0.mlp.up.weight"], old.repeat(2, 1))
+    assert torch.equal(child["layers.1.mlp.up.bias"], parent["layers.0.mlp.up.bias"].repeat(2))
 
 
 @pytest.mark.parametrize("widen", ["sparkling", "shrink-pad-perturb"])

@@ -18,6 +18,7 @@ SIZES: list[dict[str, Any]] = [
     {"width": 40, "mlp": 50, "heads": 4},
     {"width": 32, "head_width": 12, "mlp": 64, "units": "even", "layers": 3},
     {"mlp": 33, "units": "new"},
+    {"width": 48, "head_width": 16, "heads": 4, "mlp": 100, "units": "noised"},
 ]
 
 

@@ -28,6 +28,22 @@ def test_clones_share_their_sources_readers_whatever_the_split(
     assert sum(map_.is_first_copy) == size
 
 
+@given(sizes=SIZES, share=st.floats(0.05, 0.45))
+def test_no_two_copies_of_a_source_are_read_alike_or_equally_old(
+    sizes: tuple[int, int], share: float
+) -> None:
+    size, to = sizes
+    map_ = clones(tuple(unit % size for unit in range(to)), parent_size=size, uneven=share)
+    for factors in (map_.reads, map_.seniority):
+        assert len(set(zip(map_.sources, factors, strict=True))) == to
+
+
+def test_seniority_falls_from_the_first_copy_to_the_last() -> None:
+    map_ = clones((0, 1, 0, 0), parent_size=2)
+    assert map_.seniority == (1.0, 1.0, 0.5, 0.0)
+    assert placed((1,), size=3).seniority == (0.0, 1.0, 0.0)
+
+
 def test_an_uneven_split_tells_two_copies_apart() -> None:
     assert clones((0, 0), parent_size=1, uneven=0.35).reads == pytest.approx((0.35, 0.65))
 

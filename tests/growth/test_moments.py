@@ -188,6 +188,7 @@ LAWS: dict[str, dict[str, Any]] = {
     "A, uneven MLP units": {"mlp": 50},
     "A, even MLP units": {"mlp": 64, "units": "even"},
     "A, cloned heads": {"heads": 4},
+    "A, wider heads, three times": {"head_width": 24},
     "B, clone of everything": {"width": 32, "mlp": 64, "heads": 4},
     "B, with wider heads": {"width": 48, "mlp": 96, "head_width": 24, "units": "even"},
 }
@@ -199,7 +200,7 @@ LAWS: dict[str, dict[str, Any]] = {
 def test_after_exact_growth_the_child_trains_as_its_parent_does(
     apart: Callable[..., tuple[float, float]], *, tied: bool, norm: str, law: str
 ) -> None:
-    changes = {"tied": tied, "norm": norm, "positions": "none"}
+    changes = {"tied": tied, "norm": norm, "positions": "none", "layers": 1}
     difference, moved = apart(changes, LAWS[law])
     assert difference <= 1e-10
     assert moved > 0.1
@@ -288,7 +289,9 @@ def test_a_child_of_a_child_is_clipped_where_the_first_parent_would_be(
 def test_without_the_laws_the_child_goes_its_own_way(
     apart: Callable[..., tuple[float, float]], without: tuple[str, ...]
 ) -> None:
-    difference, _ = apart({"positions": "none"}, LAWS["B, clone of everything"], without=without)
+    difference, _ = apart(
+        {"positions": "none", "layers": 1}, LAWS["B, clone of everything"], without=without
+    )
     assert difference > 1e-3
 
 
@@ -301,6 +304,103 @@ def test_unscaled_moments_are_not_the_law(tiny_config: Configs, plan_of: Plans) 
     }
 
 
+@pytest.fixture
+def gathered(
+    *,
+    tiny_config: Configs,
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Plans,
+    optimizer_of: Callable[..., ScaledAdamW],
+    loss_of: Callable[[GPT, Tensor], Tensor],
+) -> Callable[..., tuple[GrowthPlan, dict[str, Tensor], dict[str, Tensor]]]:
+    """Train a parent, its layers' matrices by Muon and the rest by AdamW.
+
+    Return a plan, the parent's state, and the state that the child, grown anew before each step,
+    would have gathered from its own gradients.
+    """
+
+    def run(
+        changes: dict[str, Any], **sizes: Any
+    ) -> tuple[GrowthPlan, dict[str, Tensor], dict[str, Tensor]]:
+        stream = torch.Generator().manual_seed(7)
+        parent = tiny_model(tiny_config(**changes), dtype=torch.float64)
+        plan = plan_of(parent.config, **sizes)
+        muon = torch.optim.Muon([each for each in parent.layers.parameters() if each.dim() > 1])
+        rest = optimizer_of(parent)
+        own: dict[str, Tensor] = {}
+        for _ in range(5):
+            ids = torch.randint(0, 61, (4, 17), generator=stream)
+            child = grown(parent, plan)
+            for model in (parent, child):
+                model.zero_grad()
+                loss_of(model, ids).backward()
+            for name, parameter in child.named_parameters():
+                assert parameter.grad is not None
+                kind = ("momentum_buffer", 0.95) if is_matrix(name) else ("exp_avg", 0.9)
+                key = f"{kind[0]}.{name}"
+                before = own.get(key, torch.zeros_like(parameter))
+                own[key] = before.lerp(parameter.grad, 1 - kind[1])
+            muon.step()
+            for parameter in parent.layers.parameters():
+                parameter.grad = None if parameter.dim() > 1 else parameter.grad
+            rest.step()
+        state = state_tensors(parent, rest) | {
+            f"momentum_buffer.{name}": muon.state[parameter]["momentum_buffer"]
+            for name, parameter in parent.named_parameters()
+            if is_matrix(name)
+        }
+        return plan, state, own
+
+    return run
+
+
+def is_matrix(name: str) -> bool:
+    return name.startswith("layers.") and name.endswith("weight") and "norm" not in name
+
+
+@pytest.mark.parametrize(("tied", "norm"), [(True, "layernorm"), (False, "rmsnorm")])
+@pytest.mark.parametrize("law", LAWS)
+def test_the_child_takes_over_the_momentum_that_it_would_have_gathered(
+    gathered: Callable[..., tuple[GrowthPlan, dict[str, Tensor], dict[str, Tensor]]],
+    *,
+    tied: bool,
+    norm: str,
+    law: str,
+) -> None:
+    changes = {"tied": tied, "norm": norm, "positions": "none", "layers": 1}
+    plan, state, own = gathered(changes, **LAWS[law])
+    child = grow_moments(state, plan, mode="copy")
+    for full_name, moment in own.items():
+        assert (child[full_name] - moment).abs().max() <= 1e-10, full_name
+        assert moment.abs().max() > 1e-6 or full_name.endswith("key.bias"), full_name
+    assert {name.partition(".")[0] for name in child if is_matrix(name.partition(".")[2])} == {
+        "momentum_buffer"
+    }
+
+
+def test_momentum_stands_with_the_first_copy_and_new_layers_have_none(
+    tiny_config: Configs, plan_of: Plans
+) -> None:
+    name = "layers.0.mlp.up.weight"
+    state = {f"momentum_buffer.{name}": torch.ones(32, 16)}
+    plan = plan_of(tiny_config(layers=1), layers=2, mlp=64, units="even")
+    child = grow_moments(state, plan, mode="asymmetric")
+    assert set(child) == {f"momentum_buffer.layers.{layer}.mlp.up.weight" for layer in (0, 1)}
+    assert child[f"momentum_buffer.{name}"][:32].eq(0.5).all()
+    assert not child[f"momentum_buffer.{name}"][32:].any()
+    assert not child["momentum_buffer.layers.1.mlp.up.weight"].any()
+
+
+def test_what_muon_does_with_a_matrix_has_no_exact_law(
+    tiny_config: Configs, plan_of: Plans
+) -> None:
+    state = {"momentum_buffer.layers.0.mlp.up.weight": torch.ones(32, 16)}
+    words = r"steps entry by entry.*got Muon's momentum.*Try optimizer_state = asymmetric, or copy"
+    with pytest.raises(GrowthError, match=words):
+        grow_moments(state, plan_of(tiny_config(), mlp=64), mode="exact")
+
+
 @pytest.mark.parametrize(
     ("changes", "sizes", "reason"),
     [
@@ -311,6 +411,7 @@ def test_unscaled_moments_are_not_the_law(tiny_config: Configs, plan_of: Plans) 
             {"kv_heads": 4},
             "key/value heads are split among their queries",
         ),
+        ({}, {"mlp": 64, "units": "noised"}, "noise parts copies, whose gradients are then no"),
     ],
 )
 def test_a_growth_without_an_exact_law_says_why(

@@ -103,12 +103,20 @@ def test_key_value_heads_that_cannot_be_repeated_evenly_are_refused(tiny_config:
 
 def test_wider_rotary_heads_are_refused_with_the_reason(tiny_config: Configs) -> None:
     with pytest.raises(GrowthError, match=r"whose rotary angles depend on it; got head_width 8"):
-        head_width_maps(tiny_config(positions="rotary"), 16)
+        head_width_maps(tiny_config(positions="rotary"), 16, units="uneven")
 
 
+def test_new_coordinates_of_heads_are_no_copies(tiny_config: Configs) -> None:
+    maps = head_width_maps(tiny_config(), 16, units="new")
+    for map_ in (maps.query, maps.key, maps.value):
+        assert map_.sources == (*range(8), *[None] * 8)
+    assert maps.key.fill == "zero"
+
+
+@pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("head_width", [16, 24, 12, 9])
-def test_wider_heads_keep_every_score(tiny_config: Configs, head_width: int) -> None:
-    maps = head_width_maps(tiny_config(), head_width)
+def test_wider_heads_keep_every_score(tiny_config: Configs, head_width: int, units: str) -> None:
+    maps = head_width_maps(tiny_config(), head_width, units=units)
     sums = [0.0] * 8
     for source, query, key in zip(
         maps.query.sources, maps.query.writes, maps.key.writes, strict=True
@@ -120,5 +128,5 @@ def test_wider_heads_keep_every_score(tiny_config: Configs, head_width: int) -> 
 
 
 def test_an_unknown_way_to_add_units_is_answered_with_the_nearest() -> None:
-    with pytest.raises(GrowthError, match=r"new, even, uneven; got 'unevn'\. Try uneven\."):
+    with pytest.raises(GrowthError, match=r"new, even, uneven, noised; got 'unevn'\. Try uneven\."):
         mlp_map("unevn", 4, to=8)

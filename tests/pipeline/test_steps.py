@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from growlm.runlog import Apart, Copies, ValidationLoss, read
+
 ALL = [
     "prepare:tokenizer",
     "prepare:tales",
@@ -74,6 +76,19 @@ def test_an_edited_parent_is_followed_by_its_child_but_not_by_the_control(growlm
     (aside,) = (again / "run/superseded").glob("train.base-*/training/final/checkpoint.json")
     assert json.loads(aside.read_bytes()) == kept
     assert growlm("inspect", aside.parent).returncode == 0
+
+
+def test_copied_units_are_metered_with_every_validation(growlm, again):
+    change = ("--set", "stage.grown.grow.mlp=96", "--set", "stage.grown.grow.layers=1")
+    growlm("run", again / "tiny.toml", "--out", again / "run", *change)
+    records = list(read(again / "run/stages/grown/training/log.jsonl"))
+    copies = [each for each in records if isinstance(each, Copies)]
+    validations = [each for each in records if isinstance(each, ValidationLoss)]
+    assert [each.step for each in copies] == [each.step for each in validations]
+    assert copies[0].distance is None
+    assert copies[0].spaces == {"mlp": Apart(copies=32, equal=32, largest=0.0, relative=0.0)}
+    assert copies[-1].spaces["mlp"].equal == 0
+    assert copies[-1].spaces["mlp"].largest > 1e-4
 
 
 def test_a_result_set_aside_twice_is_there_twice(growlm, again):

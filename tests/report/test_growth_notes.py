@@ -1,4 +1,12 @@
-from growlm.report.growth_notes import annealed_parent, controls, extrapolated, jump, one_seed
+from growlm.report.growth_notes import (
+    annealed_parent,
+    controls,
+    extrapolated,
+    jump,
+    one_seed,
+    unparted,
+)
+from growlm.report.view import ApartView, CopiesPoint
 
 
 def test_a_difference_too_small_for_one_seed_is_named(run, edit):
@@ -60,3 +68,14 @@ def test_an_extrapolation_says_how_far_it_goes(run):
     (text,) = extrapolated(run)
 
     assert "22.1% past the nearest one" in text
+
+
+def test_copies_that_are_still_equal_are_counted_and_the_way_out_is_named(run, edit):
+    apart = ApartView(copies=64, equal=3, largest=2.5e-9, relative=0.125)
+    last = CopiesPoint(step=250, tokens=1, distance=None, spaces={"mlp": apart})
+
+    text, reason = unparted(edit(run, "grown", copies=(last,)))
+
+    assert "3 of 64 copied MLP units of `grown` still equal another copy after 250 steps" in text
+    assert "is 2.5e-09" in text
+    assert "optimizer\\_state = asymmetric" in reason

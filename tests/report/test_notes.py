@@ -3,6 +3,7 @@ import math
 import pytest
 
 from growlm.report.notes import NOTES, raised
+from growlm.report.view import ApartView, CopiesPoint
 
 STANDING = {
     "One seed",
@@ -33,6 +34,11 @@ def rescored(stage, **changes):
 def raised_train(run, stage):
     """Lift the training loss too, so that a lifted validation loss is no overfitting."""
     return relosed(run.stages[stage].train, lambda _, loss: loss + 0.3)
+
+
+def copies_at(step, *, equal):
+    apart = ApartView(copies=64, equal=equal, largest=1e-9 * step, relative=1e-4 * step)
+    return CopiesPoint(step=step, tokens=step, distance=None, spaces={"mlp": apart})
 
 
 def repeated(run, edit):
@@ -83,9 +89,14 @@ def other_vocabulary(run, edit):
     return edit(run, "base", shape={**run.stages[0].shape, "vocab_size": 8_192})
 
 
+def unparted(run, edit):
+    return edit(run, "grown", copies=(copies_at(0, equal=64), copies_at(250, equal=3)))
+
+
 @pytest.mark.parametrize(
     ("cause", "topic"),
     [
+        (unparted, "Copies that have not parted"),
         (repeated, "Repeated text"),
         (capped, "Capped documents"),
         (noticed, "While training"),
@@ -164,6 +175,13 @@ def test_an_unfinished_control_leaves_the_ledger(run, edit):
     assert "does not enter the ledger of `grown`" in found["Unfinished"][0]
 
 
+def test_copies_that_have_parted_or_have_not_been_trained_yet_are_no_cause(run, edit):
+    at_growth = edit(run, "grown", copies=(copies_at(0, equal=64),))
+    parted = edit(run, "grown", copies=(copies_at(0, equal=64), copies_at(250, equal=0)))
+
+    assert topics(at_growth) == topics(parted) == STANDING
+
+
 def test_a_run_with_nothing_to_say_says_nothing(run, edit, empty_run):
     alone = run.model_copy(update={"stages": run.stages[:1]})
 
@@ -182,6 +200,7 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
         "Not comparable",
         "No control",
         "Unfinished",
+        "Copies that have not parted",
     }
 
     assert set(NOTES) == STANDING | caused

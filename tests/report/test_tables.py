@@ -1,6 +1,7 @@
 import pytest
 
 from growlm.report import ledger_tables, result_tables, tables
+from growlm.report.view import ApartView, CopiesPoint
 
 TABLES = {
     "stages": tables.stages,
@@ -95,3 +96,14 @@ def test_a_layer_map_names_fresh_layers(run, edit):
 
     assert "| 0 new 1 |" in shown
     assert "| Layers with zero output | 1 |" in shown
+
+
+def test_the_distance_of_copies_stands_with_the_certificate(run, edit):
+    def at(step, far):
+        apart = ApartView(copies=8, equal=0, largest=far, relative=far)
+        return CopiesPoint(step=step, tokens=step, distance=2 * far, spaces={"kv_heads": apart})
+
+    shown = tables.certificates(edit(run, "grown", copies=(at(0, 0.0), at(250, 0.25))))
+
+    assert "| Copied layers apart, after 250 steps | 0.000 \u2192 0.500 of their norm |" in shown
+    assert "| Copied key/value heads apart, after 250 steps | 0.000 \u2192 0.250 of" in shown

@@ -28,7 +28,7 @@ OPERATORS = {
     ),
     "--copies": ("plain", "plain, scaled, or noised copies of layers"),
     "--widen": ("lemon", "lemon, sparkling, or shrink-pad-perturb"),
-    "--units": ("uneven", "new, even, or uneven MLP units and heads"),
+    "--units": ("uneven", "new, even, uneven, or noised MLP units and heads"),
 }
 """Options that name an operator: their default and their choices."""
 

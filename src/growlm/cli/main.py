@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "read a recipe, validate all of it, and print what it will do and cost",
     "prepare": "turn a recipe's sources into a tokenizer, shards and held-out texts",
     "train": "train one stage of a recipe, and what it grows from",
+    "advise": "say whether a parent is worth growing, how, and what that must win by",
     "grow": "make a child, and its certificate, of a checkpoint or Hugging Face folder",
     "certify": "compare a child with its parent, and prove its certificate anew",
     "shrink": "take an exact growth back: from the child to its parent",

@@ -1,11 +1,13 @@
 """Reading a command's words: argparse, whose complaints become one line of ours."""
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import NoReturn
 
 from growlm.base.errors import RecipeError, nearest
+from growlm.base.units import parse_count
 
 _MISSING = "the following arguments are required: "
 
@@ -63,5 +65,47 @@ def whole_number(option: str) -> Callable[[str], int]:
                 f"{option} to be a whole number above 0", got=f"'{text}'", fix=f"{option} 12"
             )
         return int(text)
+
+    return read
+
+
+def count(option: str) -> Callable[[str], int]:
+    """Return what reads an option's value as a count above 0, with K, M, B or T if it likes.
+
+    >>> count("--tokens")("1.5M")
+    1500000
+    """
+
+    def read(text: str) -> int:
+        try:
+            value = parse_count(text)
+        except ValueError as error:
+            raise RecipeError(
+                f"{option} to be {error}", got=f"'{text}'", fix=f"{option} 20B"
+            ) from None
+        if not value:
+            raise RecipeError(f"{option} to be above 0", got=f"'{text}'", fix=f"{option} 20B")
+        return value
+
+    return read
+
+
+def positive(option: str) -> Callable[[str], float]:
+    """Return what reads an option's value as a number above 0.
+
+    >>> positive("--peak-lr")("2e-4")
+    0.0002
+    """
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0.0 < value < math.inf:
+            raise RecipeError(
+                f"{option} to be a number above 0", got=f"'{text}'", fix=f"{option} 2e-4"
+            )
+        return value
 
     return read

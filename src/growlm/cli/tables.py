@@ -1,12 +1,14 @@
-"""Tables on standard output, never cut to the width of a pipe."""
+"""Tables and paragraphs on standard output; no table is cut to the width of a pipe."""
 
 import sys
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 PIPE_COLUMNS = 240
+PROSE_COLUMNS = 100
+"""Columns that a paragraph fills, at most."""
 
 
 def print_table(table: Table) -> None:
@@ -15,3 +17,12 @@ def print_table(table: Table) -> None:
     table.pad_edge = False
     width = None if sys.stdout.isatty() else PIPE_COLUMNS
     Console(highlight=False, markup=False, emoji=False, width=width).print(table)
+
+
+def print_prose(text: RenderableType) -> None:
+    """Print paragraphs, wrapped to the terminal, or to 80 columns off one; ``COLUMNS`` wins."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        console.print(text, width=min(console.width, PROSE_COLUMNS))
+    # Rich fills each line with spaces, which files and pipes need not keep.
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

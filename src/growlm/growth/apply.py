@@ -1,13 +1,13 @@
 """Applying a plan: the parent's weights in, the child's out, one tensor at a time if need be."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from growlm.base.seeds import seed_for
-from growlm.growth.maps import SpaceMap
+from growlm.growth.maps import NOISE, SpaceMap
 from growlm.growth.plan import GrowthPlan
 from growlm.model.init import STD
 from growlm.model.spaces import axes, is_layer_output, split_name
@@ -25,8 +25,8 @@ class Factors:
     value: Tensor
     gradient: Tensor
     kept: Tensor
-    first: Tensor
-    """Kept, and the first copy along every axis."""
+    seniority: Tensor
+    """1 for the first copy along every axis, 0 for the last along any, and steps between."""
 
 
 class Grower:
@@ -45,7 +45,7 @@ class Grower:
     def reader(self, parent: Read) -> Read:
         """Return a reader of the child, which grows what it is asked for and keeps nothing.
 
-        What it reads has the parent's number format and shares no storage with anything.
+        What it reads has the parent's number format, and where nothing changes its storage too.
 
         Args:
             parent: Reads the parent.
@@ -73,8 +73,7 @@ class Grower:
         for dim, (axis, role) in enumerate(self._touched(name)):
             if role != "indexes":
                 grown = _grown(grown, axis, role, _Draw(self.plan.seed, name, dim, rows.start))
-        grown = self._scaled(name, grown, rows)
-        return grown.clone() if grown is found else grown
+        return self._parted(name, self._scaled(name, grown, rows))
 
     def _parent(self, name: str, parent: Read, rows: slice) -> Tensor:
         """Return what a tensor, or a block of its rows, comes from, before it is widened."""
@@ -120,7 +119,9 @@ class Grower:
         """Return what growing does to a tensor's values and gradients."""
         layer, _ = split_name(name)
         value, gradient = torch.ones((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
-        kept = first = torch.tensor(layer not in self.plan.depth.silent)
+        kept = torch.tensor(layer not in self.plan.depth.silent)
+        is_first = layer is None or self.plan.depth.is_first_copy(layer)
+        seniority = torch.tensor(float(is_first), dtype=torch.float64)
         touched = self._touched(name)
         for dim, (axis, role) in enumerate(touched):
             shape = [-1 if other == dim else 1 for other in range(len(touched))]
@@ -129,13 +130,13 @@ class Grower:
             gradient = gradient * {"reads": write, "indexes": torch.ones_like(write)}.get(
                 role, read
             )
-            kept, first = kept & axis.kept.view(shape), first & axis.first.view(shape)
-        is_first = layer is None or self.plan.depth.is_first_copy(layer)
+            kept = kept & axis.kept.view(shape)
+            seniority = seniority * axis.seniority.view(shape)
         return Factors(
             value=value * self.scale(name),
             gradient=gradient / self._norm_scale(name),
             kept=kept,
-            first=first & is_first,
+            seniority=seniority,
         )
 
     def scale(self, name: str) -> float:
@@ -159,6 +160,21 @@ class Grower:
         std = plan.output_noise if is_layer_output(name) else plan.noise
         noise = _Draw(plan.seed, name, 2, rows.start).normal(grown.shape, std=std, like=grown)
         return plan.shrink * grown + noise
+
+    def _parted(self, name: str, grown: Tensor) -> Tensor:
+        """Return a matrix of a silent layer with noise on the rows that copy other rows.
+
+        A silent layer's readers are all zero, so that no split of them tells its copies apart.
+        """
+        layer, _ = split_name(name)
+        if layer not in self.plan.depth.silent or grown.dim() < 2:
+            return grown
+        axis, _ = self._touched(name)[0]
+        copies = (axis.kept & (axis.seniority < 1)).to(grown.dtype)[:, None]
+        if not copies.any():
+            return grown
+        draw = _Draw(self.plan.seed, name, 3, None)
+        return grown + copies * draw.normal(grown.shape, std=NOISE * float(grown.std()), like=grown)
 
     def _norm_scale(self, name: str) -> float:
         """Return the factor of a norm's gain or offset; 1 for everything else."""
@@ -194,14 +210,14 @@ def child_names(names: Iterator[str] | list[str], plan: GrowthPlan) -> Iterator[
 
 
 def grow_weights(parent: Mapping[str, Tensor], plan: GrowthPlan) -> dict[str, Tensor]:
-    """Return the child's weights; the same plan gives the same bytes.
+    """Return the child's weights, which share no storage; the same plan gives the same bytes.
 
     Args:
         parent: Weights by name, as ``GPT.state_dict`` has them.
         plan: Where every coordinate of the child comes from.
     """
     child = Grower(plan).reader(held(parent))
-    return {name: child(name) for name in child_names(list(parent), plan)}
+    return {name: child(name).clone() for name in child_names(list(parent), plan)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +229,7 @@ class _Axis:
     """Whether it changes nothing."""
     index: Tensor
     kept: Tensor
-    first: Tensor
+    seniority: Tensor
     write: Tensor
     read: Tensor
 
@@ -225,7 +241,7 @@ def _axis_of(map_: SpaceMap) -> _Axis:
         plain=map_.is_identity,
         index=torch.tensor(sources),
         kept=torch.tensor([source is not None for source in map_.sources]),
-        first=torch.tensor(map_.is_first_copy),
+        seniority=torch.tensor(map_.seniority, dtype=torch.float64),
         write=torch.tensor(map_.writes, dtype=torch.float64),
         read=torch.tensor(map_.reads, dtype=torch.float64),
     )
@@ -257,10 +273,31 @@ def _grown(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
     factor = {"writes": axis.write, "reads": axis.read}.get(role)
     if factor is not None:
         grown *= factor.to(grown.dtype).view(shape)
+    if role == "reads" and axis.map.noise:
+        grown += _cancelling(grown, tensor, axis, draw)
     missing = (~axis.kept).nonzero()[:, 0]
     if missing.numel():
         grown.index_copy_(dim, missing, _filling(tensor, axis, role, draw, missing.numel()))
     return grown
+
+
+def _cancelling(grown: Tensor, tensor: Tensor, axis: _Axis, draw: _Draw) -> Tensor:
+    """Return noise on what reads copies, whose sum over the copies of each source is zero.
+
+    Of k copies each is read by a k-th of a weight; the noise is a share of that. It is drawn for
+    each of the child's rows, so that it tells copies among those apart as well.
+    """
+    dim, kept = draw.dim, axis.kept.nonzero()[:, 0]
+    counts = axis.map.copies
+    copies = torch.tensor([counts[source or 0] for source in axis.map.sources])
+    # Taking the mean away leaves (k - 1) / k of the variance.
+    gain = torch.where(copies > 1, (copies * (copies - 1).clamp(min=1)).double() ** -0.5, 0.0)
+    std = axis.map.noise * float(tensor.std())
+    noise = replace(draw, dim=dim + 4).normal(grown.shape, std=std, like=grown)
+    sums = torch.zeros_like(tensor).index_add_(dim, axis.index[kept], noise.index_select(dim, kept))
+    shape = [-1 if other == dim else 1 for other in range(grown.dim())]
+    noise -= sums.index_select(dim, axis.index) / copies.to(noise.dtype).view(shape)
+    return noise * (gain * axis.kept).to(noise.dtype).view(shape)
 
 
 _DRAWN = {("writes", "new"), ("reads", "mean"), ("reads", "zero")} | {

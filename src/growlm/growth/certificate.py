@@ -1,13 +1,14 @@
 """The certificate of one growth: what the plan claims, and what was measured."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import BaseModel
+from torch import Tensor
 
 from growlm.base.errors import GrowthError
 from growlm.growth.comparison import Measurement
@@ -46,7 +47,7 @@ class Certificate(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="cons
     """Whether every weight, read back, was what the plan makes of the parent, to the last bit."""
     optimizer_groups: Mapping[str, int]
     """Weights that AdamW decays and that it does not; each is in one of the two."""
-    norm_cliff: float
+    norm_cliff: float | None
     """Largest step between neighbouring layers' weight norms, over the parent's mean step."""
     adjacency: float
     """Share of neighbouring layers that were neighbours in the parent."""
@@ -117,7 +118,7 @@ def check_parameters(config: GPTConfig, shapes: Mapping[str, Sequence[int]]) -> 
     Raises:
         GrowthError: It does not.
     """
-    counted = sum(prod(shape) for shape in shapes.values())
+    counted = sum(math.prod(shape) for shape in shapes.values())
     expected = parameters(config)
     if counted != expected:
         raise GrowthError(
@@ -148,10 +149,13 @@ def same_weights(config: GPTConfig, one: Read, other: Read) -> bool:
 def layer_norms(model: Streamed) -> list[float]:
     """Return the norm of each layer's matrices, taken together."""
     return [
-        sum(float(each.double().square().sum()) for each in weights.values() if each.dim() > 1)
-        ** 0.5
+        math.sqrt(sum(_norm(each) ** 2 for each in weights.values() if each.dim() > 1))
         for weights in map(model.layer, range(model.config.layers))
     ]
+
+
+def _norm(tensor: Tensor) -> float:
+    return float(cast(Tensor, torch.linalg.vector_norm(tensor, dtype=torch.float64)))
 
 
 def norm_cliff(parent: Sequence[float], child: Sequence[float]) -> float:

@@ -12,8 +12,11 @@ from growlm.growth.plan import GrowthPlan
 MODES = ("drop", "copy", "asymmetric", "exact")
 """Every treatment of the optimizer's state, by the name recipes use."""
 
-POWERS = {"exp_avg": 1, "exp_avg_sq": 2}
-"""How often a gradient's factor enters each moment."""
+MOMENTUM = "momentum_buffer"
+"""Muon's only state: a running mean of gradients, with no count of steps."""
+
+POWERS = {"exp_avg": 1, "exp_avg_sq": 2, MOMENTUM: 1}
+"""How often a gradient's factor enters each moment, of AdamW and of Muon."""
 
 
 def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -> dict[str, Tensor]:
@@ -22,27 +25,37 @@ def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -
     A child's gradient is gamma times its parent's, so its moments are gamma and gamma squared
     times its parent's; c is the factor of its value. ``drop`` forgets all state. ``copy`` gives
     every copy its scaled moments and its source's step count. ``asymmetric`` gives them to the
-    first copy only and starts the others from nothing, so that copies part. ``exact`` is ``copy``
-    with what lets the child follow its parent step for step: factors c of the learning rate, 1/c
-    of the decay, gamma of eps, and in the gradient's norm the weight that makes all copies of an
-    entry count as it did, 1 over the sum of their gamma squared. What has no parent, a silent layer
-    included, starts from nothing in every mode, with its step at 0 where a whole tensor is new.
+    first copy and starts the last from nothing, so that copies part; between the two, the moments
+    are those of gradients that grow less from copy to copy. ``exact`` is ``copy`` with what lets
+    the child follow its parent step for step: factors c of the learning rate, 1/c of the decay,
+    gamma of eps, and in the gradient's norm the weight that makes all copies of an entry count as
+    it did, 1 over the sum of their gamma squared. What has no parent, a silent layer included,
+    starts from nothing in every mode, with its step at 0 where a whole tensor is new.
+
+    Muon's momentum is a mean of gradients and grows as AdamW's first moment does: wherever
+    gradients are gamma times the parent's, the child takes over the momentum that it would have
+    gathered itself. Its steps do not follow: Muon makes a matrix's momentum orthogonal, which
+    weighs each entry by all the others. Each of k even copies then steps by 1/sqrt(k) of what its
+    source would have, not by c, and uneven ones by nothing as simple; so Muon has no ``exact``.
 
     Args:
-        parent: State by ``KEY.NAME``, as ``optim.adamw.state_tensors`` returns it.
+        parent: State by ``KEY.NAME``, as ``optim.adamw.state_tensors`` returns it; AdamW's for
+            some parameters and Muon's for others, if so trained.
         plan: Where every coordinate of the child comes from.
         mode: One of ``MODES``.
 
     Raises:
-        GrowthError: There is no such mode, or ``exact`` is asked of a plan that has no exact law.
+        GrowthError: There is no such mode, or ``exact`` is asked of a plan that has no exact law,
+            or of Muon's momentum.
     """
     check_mode(mode)
     if mode == "drop":
         return {}
     if mode == "exact":
         check_lawful(plan)
+        _check_entrywise(parent)
     grower = Grower(plan)
-    names = [name.removeprefix("step.") for name in parent if name.startswith("step.")]
+    names = list(dict.fromkeys(full_name.partition(".")[2] for full_name in parent))
     return {
         f"{key}.{name}": tensor
         for name in child_names(names, plan)
@@ -54,12 +67,15 @@ def _state(
     grower: Grower, name: str, parent: Mapping[str, Tensor], mode: str
 ) -> Iterator[tuple[str, Tensor]]:
     factors, source = grower.factors(name), grower.source(name)
-    kept = factors.first if mode == "asymmetric" else factors.kept
-    steps = parent[f"step.{source}"]
-    yield "step", steps.clone() if kept.any() else torch.zeros_like(steps)
+    share = factors.seniority if mode == "asymmetric" else torch.ones_like(factors.seniority)
+    gamma = factors.gradient * share * factors.kept
+    steps = parent.get(f"step.{source}")
+    if steps is not None:
+        yield "step", steps.clone() if gamma.any() else torch.zeros_like(steps)
     for key, power in POWERS.items():
-        moment = parent[f"{key}.{source}"]
-        yield key, grower.select(name, moment) * (factors.gradient**power * kept).to(moment.dtype)
+        moment = parent.get(f"{key}.{source}")
+        if moment is not None:
+            yield key, grower.select(name, moment) * (gamma**power).to(moment.dtype)
     if mode == "exact":
         counted = _counted(grower, name, factors, like=parent[f"exp_avg.{source}"])
         for key, factor in _multipliers(factors, counted).items():
@@ -95,6 +111,15 @@ def _compact(factor: Tensor, kept: Tensor) -> Tensor:
     return (first if (scale == first).all() else scale).clone()
 
 
+def _check_entrywise(state: Mapping[str, Tensor]) -> None:
+    if any(name.startswith(f"{MOMENTUM}.") for name in state):
+        raise GrowthError(
+            "an optimizer that steps entry by entry, for optimizer_state = exact",
+            got="Muon's momentum, of which it makes a whole matrix orthogonal",
+            fix="optimizer_state = asymmetric, or copy",
+        )
+
+
 def check_mode(mode: str) -> None:
     """Refuse a treatment of the moments that there is none of.
 
@@ -113,14 +138,18 @@ def check_lawful(plan: GrowthPlan) -> None:
     """Refuse a plan for which no exact law of the optimizer's state is known.
 
     Raises:
-        GrowthError: The child is not exact, its residual stream is padded, or key/value heads were
-            split among their queries: there gradients are no multiple of the parent's.
+        GrowthError: The child is not exact, its residual stream is padded, key/value heads were
+            split among their queries, or noise parts copies: there gradients are no multiple of the
+            parent's.
     """
     reasons = list(plan.departures)
     if None in plan.resid.sources:
         reasons.append("padding of the residual stream has gradients of its own")
     if plan.kv_heads.size != plan.kv_heads.parent_size and plan.heads.is_identity:
         reasons.append("key/value heads are split among their queries")
+    maps = (plan.resid, plan.heads, plan.kv_heads, plan.value, plan.mlp)
+    if any(each.noise for each in maps):
+        reasons.append("noise parts copies, whose gradients are then no multiple of the parent's")
     if reasons:
         raise GrowthError(
             "a growth with an exact law for the optimizer's state",

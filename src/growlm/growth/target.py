@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 from growlm.base.errors import GrowthError, nearest
 from growlm.growth.depth import DepthPlan, depth_plan
-from growlm.growth.maps import SpaceMap, identity
+from growlm.growth.maps import SpaceMap, identity, noised
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.width import (
     RESIDUAL,
@@ -54,7 +54,10 @@ class Operators:
     widen: str
     """Of the residual stream; the approximate ones take all spaces along."""
     units: str
-    """How MLP units are added, and heads where positions let them be cloned."""
+    """How MLP units are added, heads where positions let them be cloned, and head width.
+
+    ``noised`` holds for copies in the residual stream too.
+    """
     copies: str
     """How copied layers are treated: plain, scaled, or noised."""
 
@@ -185,12 +188,15 @@ def _residual(parent: GPTConfig, target: Target, operators: Operators) -> Residu
     if width == parent.width:
         same = identity(width)
         return Residual(resid=same, norm_gain=1.0, eps_gain=1.0, logit_gain=1.0)
-    return RESIDUAL[operators.widen](parent, width)
+    found = RESIDUAL[operators.widen](parent, width)
+    return replace(found, resid=noised(found.resid)) if operators.units == "noised" else found
 
 
 def _maps(parent: GPTConfig, target: Target, operators: Operators) -> _Inner:
     heads = _size(target.heads, parent.heads)
-    inside = head_width_maps(parent, _size(target.head_width, parent.head_width))
+    inside = head_width_maps(
+        parent, _size(target.head_width, parent.head_width), units=operators.units
+    )
     mlp = _size(target.mlp, parent.mlp)
     approximate = APPROXIMATE.get(operators.widen)
     if approximate is not None:

@@ -2,15 +2,25 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from growlm.base.errors import GrowthError, nearest
-from growlm.growth.maps import SpaceMap, clones, extended, identity, placed, product
+from growlm.growth.maps import SpaceMap, clones, extended, identity, noised, placed, product
 from growlm.model.attention import alibi_slopes
 from growlm.model.config import GPTConfig
 
 UNEVEN = 0.35
 """Share of the first of two copies in an uneven split."""
+
+UNITS = ("new", "even", "uneven", "noised")
+"""Every way to add units to a space, by the name recipes use.
+
+``new``: fresh ones behind the old, their readers at zero (arXiv:2308.06103). ``even``: copies in
+turn, whose readers share alike (Net2Net, arXiv:1511.05641). ``uneven``: the same, but the first
+copy is read least and each further one more, so that they part. ``noised``: as ``even``, with noise
+on what reads them that cancels over the copies of each source, in the residual stream too
+(HyperCloning, arXiv:2409.12903).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,29 +113,18 @@ def silent(size: int, *, to: int) -> SpaceMap:
     return SpaceMap(parent_size=size, sources=sources, writes=ones, reads=ones, fill="silent")
 
 
-def even(size: int, *, to: int) -> SpaceMap:
-    """Copy units in turn; their readers share evenly (Net2Net, arXiv:1511.05641)."""
-    return clones(tuple(unit % size for unit in range(to)), parent_size=size)
-
-
-def uneven(size: int, *, to: int) -> SpaceMap:
-    """Copy units in turn; the first copy is read less than the others, so that they part."""
-    sources = tuple(unit % size for unit in range(to))
-    return clones(sources, parent_size=size, uneven=UNEVEN)
-
-
-def new(size: int, *, to: int) -> SpaceMap:
-    """Add fresh units behind the old ones, their readers at zero (arXiv:2308.06103)."""
-    return extended(size, to=to)
-
-
-UNITS: dict[str, Callable[..., SpaceMap]] = {"new": new, "even": even, "uneven": uneven}
-"""Every way to add units to a space behind a non-linearity, by the name recipes use."""
+def split(sources: tuple[int, ...], *, parent_size: int, units: str) -> SpaceMap:
+    """Return a map of copies that share their source's readers as ``units`` says."""
+    share = UNEVEN if units == "uneven" else 0.5
+    copies = clones(sources, parent_size=parent_size, uneven=share)
+    return noised(copies) if units == "noised" else copies
 
 
 def mlp_map(units: str, size: int, *, to: int) -> SpaceMap:
     """Return the map of MLP units; ``Σ reads = 1`` over the copies of each, so it is exact."""
-    return UNITS[known(units, UNITS, "a way to add units")](size, to=to)
+    if known(units, UNITS, "a way to add units") == "new":
+        return extended(size, to=to)
+    return split(tuple(unit % size for unit in range(to)), parent_size=size, units=units)
 
 
 def known(name: str, names: Iterable[str], what: str) -> str:
@@ -211,7 +210,6 @@ def _repeated(size: int, *, to: int) -> SpaceMap:
 
 
 def _cloned(parent: GPTConfig, *, heads: int, kv_heads: int, units: str) -> Heads:
-    share = UNEVEN if units == "uneven" else 0.5
     times = heads // parent.heads
     if kv_heads == parent.kv_heads and parent.heads != parent.kv_heads:
         sources = tuple(head // times for head in range(heads))
@@ -220,8 +218,8 @@ def _cloned(parent: GPTConfig, *, heads: int, kv_heads: int, units: str) -> Head
         _check_whole_groups(parent, heads=heads, kv_heads=kv_heads)
         sources = tuple(head % parent.heads for head in range(heads))
         kv_sources = tuple(head % parent.kv_heads for head in range(kv_heads))
-        kv_map = clones(kv_sources, parent_size=parent.kv_heads, uneven=share)
-    return Heads(heads=clones(sources, parent_size=parent.heads, uneven=share), kv_heads=kv_map)
+        kv_map = split(kv_sources, parent_size=parent.kv_heads, units=units)
+    return Heads(heads=split(sources, parent_size=parent.heads, units=units), kv_heads=kv_map)
 
 
 def _by_slope(parent: GPTConfig, *, heads: int, kv_heads: int) -> Heads:
@@ -249,12 +247,13 @@ class HeadWidth:
     value: SpaceMap
 
 
-def head_width_maps(parent: GPTConfig, head_width: int) -> HeadWidth:
+def head_width_maps(parent: GPTConfig, head_width: int, *, units: str) -> HeadWidth:
     """Return exact maps to wider heads.
 
     Scores are divided by the root of the head width, so queries and keys share a factor that makes
-    up for it: of k copies each takes k^(-1/4) on both sides; where the width is no multiple, old
-    coordinates take (K'/K)^(1/4) and new keys are zero. Gesmundo and Maile, arXiv:2308.06103.
+    up for it: of k copies that share a score evenly each takes k^(-1/4) on both sides. Where the
+    width is no multiple, or ``units`` are new, old coordinates take (K'/K)^(1/4) and new keys are
+    zero. Gesmundo and Maile, arXiv:2308.06103.
 
     Raises:
         GrowthError: Rotary positions or norms on queries and keys, which see the head's width.
@@ -263,21 +262,16 @@ def head_width_maps(parent: GPTConfig, head_width: int) -> HeadWidth:
     if head_width == parent.head_width:
         return HeadWidth(query=same, key=same, value=same)
     _check_head_width(parent, head_width)
-    if not head_width % parent.head_width:
-        return _tiled(parent.head_width, times=head_width // parent.head_width)
+    if units != "new" and not head_width % parent.head_width:
+        return _tiled(parent.head_width, times=head_width // parent.head_width, units=units)
     scale = (head_width / parent.head_width) ** 0.25
-    query = _scaled(extended(parent.head_width, to=head_width), writes=scale, reads=1 / scale)
-    return HeadWidth(
-        query=query,
-        key=SpaceMap(
-            parent_size=query.parent_size,
-            sources=query.sources,
-            writes=query.writes,
-            reads=query.reads,
-            fill="zero",
-        ),
-        value=extended(parent.head_width, to=head_width),
+    value = extended(parent.head_width, to=head_width)
+    query = replace(
+        value,
+        writes=(scale,) * head_width,
+        reads=tuple(read / scale for read in value.reads),
     )
+    return HeadWidth(query=query, key=replace(query, fill="zero"), value=value)
 
 
 def _check_head_width(parent: GPTConfig, head_width: int) -> None:
@@ -296,18 +290,20 @@ def _check_head_width(parent: GPTConfig, head_width: int) -> None:
         )
 
 
-def _tiled(size: int, *, times: int) -> HeadWidth:
-    copies = product(clones((0,) * times, parent_size=1), identity(size))
-    share = times**-0.25
-    scored = _scaled(copies, writes=share, reads=share**3 * times)
-    return HeadWidth(query=scored, key=scored, value=copies)
+def _tiled(size: int, *, times: int, units: str) -> HeadWidth:
+    """Return maps to k copies of each coordinate, which share values and scores.
 
-
-def _scaled(map_: SpaceMap, *, writes: float, reads: float) -> SpaceMap:
-    return SpaceMap(
-        parent_size=map_.parent_size,
-        sources=map_.sources,
-        writes=tuple(writes * each for each in map_.writes),
-        reads=tuple(reads * each for each in map_.reads),
-        fill=map_.fill,
+    A copy with share r of a score takes the root of r sqrt(k) on queries and on keys. No matrix
+    reads these, so that there is no place for noise: an uneven split parts them instead.
+    """
+    value, scored = (
+        product(split((0,) * times, parent_size=1, units=each), identity(size))
+        for each in (units, "uneven" if units == "noised" else units)
     )
+    root = math.sqrt(times)
+    scored = replace(
+        scored,
+        writes=tuple(math.sqrt(share * root) for share in scored.reads),
+        reads=tuple(math.sqrt(share / root) for share in scored.reads),
+    )
+    return HeadWidth(query=scored, key=scored, value=value)

@@ -144,6 +144,7 @@ def certificate_of(pair: Pair, batches: Batches | None) -> Certificate:
     plan = pair.plan
     parent, child = pair.parent.streamed, pair.child.streamed
     measurements: tuple[Measurement, ...] = ()
+    cliff: float | None = None
     if batches is not None:
         _check_regrown(pair)
         exact = Grower(plan).reader(cast(pair.parent.read, torch.float64))
@@ -151,6 +152,7 @@ def certificate_of(pair: Pair, batches: Batches | None) -> Certificate:
         measurements = measure(parent, child, exact_child, batches.ids)
         for measured in measurements:
             check_claim(plan, measured)
+        cliff = norm_cliff(layer_norms(parent), layer_norms(child))
     shapes = weight_shapes(pair.child.config)
     return Certificate(
         parent_config=pair.parent.config.as_dict(),
@@ -165,7 +167,7 @@ def certificate_of(pair: Pair, batches: Batches | None) -> Certificate:
         measurements=measurements,
         regrown=True if batches is not None else None,
         optimizer_groups=_groups(pair.child),
-        norm_cliff=norm_cliff(layer_norms(parent), layer_norms(child)),
+        norm_cliff=cliff,
         adjacency=adjacency(plan.depth.sources, plan.depth.silent),
         parent_parameters=parameters(pair.parent.config),
         child_parameters=check_parameters(pair.child.config, shapes),

@@ -228,13 +228,31 @@ def held_out_windows(
     Raises:
         CorpusError: Shards are damaged.
     """
+    found = spread_windows(folder, stage.weights, stage.context, tokens=tokens)
+    return {name: windows.to(device) for name, windows in found.items()}
+
+
+def spread_windows(
+    folder: RunFolder, names: Iterable[str], context: int, *, tokens: int
+) -> dict[str, Tensor]:
+    """Return windows [B, context + 1] of some sources' held-out tokens, evenly spread over them.
+
+    Args:
+        folder: The run's folder.
+        names: The sources.
+        context: Tokens in a window, the last target not counted.
+        tokens: Tokens per source, at most.
+
+    Raises:
+        CorpusError: Shards are damaged.
+    """
     windows: dict[str, Tensor] = {}
-    for name in stage.weights:
+    for name in names:
         stream = TokenStream(folder.corpus / name / "validation")
-        whole = (stream.tokens - 1) // stage.context
-        count = min(max(tokens // stage.context, 1), whole)
-        starts = np.arange(count, dtype=np.int64) * whole // count * stage.context
-        windows[name] = torch.from_numpy(stream.gather(starts, stage.context + 1)).to(device)
+        whole = (stream.tokens - 1) // context
+        count = min(max(tokens // context, 1), whole)
+        starts = np.arange(count, dtype=np.int64) * whole // count * context
+        windows[name] = torch.from_numpy(stream.gather(starts, context + 1))
     return windows
 
 

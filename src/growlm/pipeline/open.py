@@ -10,6 +10,7 @@ from growlm.pipeline.events import Stop
 from growlm.pipeline.folder import RECIPE, RunFolder, about, existing, opened, origin
 from growlm.pipeline.plan import Plan, plan
 from growlm.pipeline.run import Run
+from growlm.recipe.experiment import Experiment
 from growlm.recipe.read import read
 
 
@@ -61,9 +62,7 @@ def recorded_plan(folder: RunFolder) -> Plan:
         FolderError: Its folder is of another format, or was changed.
         RecipeError: Its recipe was changed, and is none any more.
     """
-    opening = about(folder)
-    experiment = read(folder.path / RECIPE, opening.overrides)
-    return plan(experiment, recipe_folder=opening.recipe_folder)
+    return plan(recorded_experiment(folder), recipe_folder=about(folder).recipe_folder)
 
 
 def recorded_run(path: Path, *, stop: Stop, version: str) -> Run:
@@ -74,12 +73,31 @@ def recorded_run(path: Path, *, stop: Stop, version: str) -> Run:
     """
     folder = existing(path)
     planned = recorded_plan(folder)
-    names = [source.name for source in planned.experiment.source]
+    check_prepared(folder, planned.experiment)
+    return Run(plan=planned, folder=folder, stop=stop, version=version)
+
+
+def recorded_experiment(folder: RunFolder) -> Experiment:
+    """Return the recipe that a run's folder was last opened with; its parents may be gone.
+
+    Raises:
+        FolderError: Its folder is of another format, or was changed.
+        RecipeError: Its recipe was changed, and is none any more.
+    """
+    return read(folder.path / RECIPE, about(folder).overrides)
+
+
+def check_prepared(folder: RunFolder, experiment: Experiment) -> None:
+    """Refuse a run whose sources were never made into shards.
+
+    Raises:
+        FolderError: As said.
+    """
+    names = [source.name for source in experiment.source]
     missing = [name for name in names if not (folder.corpus / name / "facts.json").is_file()]
     if missing:
         raise FolderError(
-            f"run folder {path} to hold prepared sources",
+            f"run folder {folder.path} to hold prepared sources",
             got=f"none for {', '.join(missing)}",
             fix="growlm prepare RECIPE",
         )
-    return Run(plan=planned, folder=folder, stop=stop, version=version)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -16,9 +16,9 @@ from growlm.base.errors import CheckpointError, GrowlmError, Stopped
 from growlm.base.files import remove, sha256_bytes, storage
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents, Meta
-from growlm.growth.apply import Grower
+from growlm.growth.apply import Factors, Grower
 from growlm.growth.plan import GrowthPlan
-from growlm.growth.symmetry import depth_distance
+from growlm.growth.symmetry import depth_distance, unit_distances
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
@@ -40,6 +40,7 @@ from growlm.pipeline.resuming import course_facts, resumed_at_first, settled
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import (
     AnyRecord,
+    Apart,
     Copies,
     Notice as LoggedNotice,
     Saved,
@@ -217,10 +218,14 @@ def new_entries(model: GPT, plan: GrowthPlan) -> list[tuple[Tensor, Tensor]]:
     """
     grower = Grower(plan)
     found = [
-        (parameter, ~grower.factors(name).first.to(parameter.device))
+        (parameter, _is_new(grower.factors(name)).to(parameter.device))
         for name, parameter in model.named_parameters()
     ]
     return [(parameter, new) for parameter, new in found if new.any()]
+
+
+def _is_new(factors: Factors) -> Tensor:
+    return ~factors.kept | (factors.seniority < 1.0)
 
 
 def _write(log: Writer, records: Iterable[AnyRecord]) -> None:
@@ -238,11 +243,19 @@ def _validator(
         losses = validation_losses(state.model, windows, micro_sequences=job.stage.micro_sequences)
         loss = mixed_loss(losses, job.stage.weights)
         yield ValidationLoss(step=state.step, tokens=tokens, loss=loss, losses=losses)
-        distance = depth_distance(state.weights(), plan.depth) if plan else None
-        if distance is not None:
-            yield Copies(step=state.step, tokens=tokens, distance=distance)
+        if plan:
+            yield from _copies(state, plan, tokens=tokens)
 
     return validate
+
+
+def _copies(state: TrainState, plan: GrowthPlan, *, tokens: int) -> Iterator[Copies]:
+    """Yield how far copies have moved apart, if growth made any."""
+    weights = state.weights()
+    distance, units = depth_distance(weights, plan.depth), unit_distances(weights, plan)
+    spaces = {space: Apart(**asdict(found)) for space, found in units.items()}
+    if distance is not None or spaces:
+        yield Copies(step=state.step, tokens=tokens, distance=distance, spaces=spaces)
 
 
 def _state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ancestor, ...]]:

@@ -20,6 +20,7 @@ from growlm.pipeline.preparing import facts_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 from growlm.report.view import (
+    ApartView,
     CertificateView,
     ComparisonView,
     CopiesPoint,
@@ -95,7 +96,14 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         notices=tuple(each.text for each in records if isinstance(each, Notice)),
         certificate=_certificate(folder, stage),
         copies=tuple(
-            CopiesPoint(step=each.step, tokens=each.tokens, distance=each.distance)
+            CopiesPoint(
+                step=each.step,
+                tokens=each.tokens,
+                distance=each.distance,
+                spaces={
+                    space: ApartView(**found.model_dump()) for space, found in each.spaces.items()
+                },
+            )
             for each in records
             if isinstance(each, Copies)
         ),
@@ -207,7 +215,7 @@ def certificate_view(meta: Meta) -> CertificateView | None:
         return None
     found = Certificate.model_validate(meta.certificate)
     main = found.main
-    if main is None:
+    if main is None or found.norm_cliff is None:  # it was never measured
         return None
     return CertificateView(
         operator=found.operator,

@@ -54,8 +54,9 @@ class Grow(Section, frozen=True):
     widen: Literal["lemon", "sparkling", "shrink-pad-perturb"] = "lemon"
     """How the residual stream grows: exactly, keeping the RMS, or shrunk and perturbed."""
 
-    units: Literal["new", "even", "uneven"] = "uneven"
-    """How MLP units are added, and heads where positions let them be cloned."""
+    units: Literal["new", "even", "uneven", "noised"] = "uneven"
+    """How MLP units are added, heads where positions let them be cloned, and head width: fresh, or
+    as copies that are read alike, unevenly, or with noise that cancels (residual copies too)."""
 
     new_tokens: Literal["pieces", "mean"] = "pieces"
     """What the tokens begin as that ``tokenizer.file`` has beyond the parent's: the mean of those

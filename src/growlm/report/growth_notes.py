@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from growlm.report.accounts import Account, accounts, controls_of
 from growlm.report.curves import final_loss, last_loss, tokens_to_regain
 from growlm.report.view import RunView, StageView
-from growlm.report.words import code, count, listing, number, plain, plural, quantity, share
+from growlm.report.words import COPIED, code, count, listing, number, plain, plural, quantity, share
 
 SMALL_NATS = 0.02
 """Differences of final loss below this are called small."""
@@ -176,6 +176,30 @@ def _rate_left(stage: StageView) -> float:
     rates = [point.lr for point in stage.train]
     peak = max(rates, default=0.0)
     return rates[-1] / peak if peak > 0 and stage.complete else 1.0
+
+
+def unparted(view: RunView) -> tuple[str, ...]:
+    """Say which copies have not parted from each other in all the training since growth."""
+    told = tuple(text for stage in view.stages for text in _unparted(stage))
+    reason = (
+        "Copies that read, write and remember alike learn alike for ever: they add parameters and "
+        "no capacity. Units that are uneven or noised part them, and so does "
+        "optimizer\\_state = asymmetric where the parent had moments."
+    )
+    return (*told, reason) if told else ()
+
+
+def _unparted(stage: StageView) -> list[str]:
+    last = stage.copies[-1] if stage.copies else None
+    if last is None or last.step == 0:
+        return []
+    return [
+        f"{found.equal:,} of {found.copies:,} copied {COPIED[space]} of {code(stage.name)} still "
+        f"equal another copy after {last.step:,} steps, up to rounding (the largest difference of "
+        f"two copies is {found.largest:.3g})."
+        for space, found in last.spaces.items()
+        if found.equal
+    ]
 
 
 def jump(view: RunView) -> tuple[str, ...]:

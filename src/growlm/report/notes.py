@@ -16,6 +16,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "The controls": growth_notes.controls,
     "Not comparable": growth_notes.not_comparable,
     "The jump at growth": growth_notes.jump,
+    "Copies that have not parted": growth_notes.unparted,
     "An annealed parent": growth_notes.annealed_parent,
     "Repeated text": data_notes.repeated,
     "Overfitting": training_notes.overfitting,

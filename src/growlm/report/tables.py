@@ -7,6 +7,7 @@ from growlm.report.curves import last_loss, perplexity
 from growlm.report.view import CertificateView, RunView, StageView
 from growlm.report.words import (
     ARROW,
+    COPIED,
     NOTHING,
     code,
     count,
@@ -196,12 +197,22 @@ def _certificate(certificate: CertificateView) -> dict[str, str]:
 
 
 def _copies(stage: StageView) -> dict[str, str]:
-    """Return how far copied layers moved apart; 0 would mean that they never learned apart."""
+    """Return how far copies moved apart; 0 would mean that they never learned apart."""
     if not stage.copies:
         return {}
     first, last = stage.copies[0], stage.copies[-1]
-    text = f"{number(first.distance)} {ARROW} {number(last.distance)} of their norm"
-    return {f"Copied layers apart, after {last.step:,} steps": text}
+    pairs = [("layers", first.distance, last.distance)] + [
+        (COPIED[space], first.spaces[space].relative, found.relative)
+        for space, found in last.spaces.items()
+        if space in first.spaces
+    ]
+    return {
+        f"Copied {name} apart, after {last.step:,} steps": (
+            f"{number(before)} {ARROW} {number(after)} of their norm"
+        )
+        for name, before, after in pairs
+        if before is not None and after is not None
+    }
 
 
 def _sizes(certificate: CertificateView) -> dict[str, str]:

@@ -76,15 +76,30 @@ class ValidationPoint(View, frozen=True):
     """By source, nats per token."""
 
 
+class ApartView(View, frozen=True):
+    """How far the copies in one space had moved apart."""
+
+    copies: int
+    """Copies beside the first of each source, in all layers."""
+    equal: int
+    """How many of them still equalled another copy of their source, up to rounding."""
+    largest: float
+    """Largest absolute difference of two copies' weights."""
+    relative: float
+    """Mean of |copy - first| / |first| over the matrices that write the space."""
+
+
 class CopiesPoint(View, frozen=True):
-    """How far the copies of layers had moved apart."""
+    """How far copies had moved apart."""
 
     step: int
     """Steps done in this stage."""
     tokens: int
     """Tokens seen in this stage."""
-    distance: float
-    """Mean of |copy - first| / |first| over their matrices."""
+    distance: float | None
+    """Of layers: the mean of |copy - first| / |first| over their matrices."""
+    spaces: Mapping[str, ApartView]
+    """Of units, by the size that counts them."""
 
 
 class ComparisonView(View, frozen=True):
@@ -243,7 +258,7 @@ class StageView(View, frozen=True):
     certificate: CertificateView | None
     """The growth certificate of a grown stage."""
     copies: tuple[CopiesPoint, ...]
-    """How far its copied layers moved apart, at every validation."""
+    """How far its copies had moved apart, at every validation."""
     evaluations: tuple[EvaluationView, ...]
     """Scores of the stage's checkpoints."""
 

@@ -14,6 +14,15 @@ ARROW = "\u2192"
 PLUS_MINUS = "\u00b1"
 NOTHING = DASH
 
+COPIED = {
+    "width": "coordinates of the residual stream",
+    "heads": "heads",
+    "kv_heads": "key/value heads",
+    "head_width": "coordinates of heads",
+    "mlp": "MLP units",
+}
+"""What growth in width copies, by the size that counts it."""
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 

@@ -85,7 +85,7 @@ def check_shape(link: Link, shape: tuple[int, ...]) -> None:
 
 
 def split(link: Link, theirs: Tensor) -> dict[str, Tensor]:
-    """Return our tensors that lie in one of theirs; they share no storage with it.
+    """Return our tensors that lie in one of theirs, which may share its storage.
 
     Rows of padding are zero, and never scored.
 
@@ -112,34 +112,34 @@ def joined(link: Link, ours: Read) -> Iterator[Tensor]:
 
 
 def join(link: Link, ours: Mapping[str, Tensor]) -> Tensor:
-    """Return one of their tensors, made of ours; it shares no storage with them."""
+    """Return one of their tensors, made of ours, which may share their storage."""
     parts = [ours[name] for name in link.ours]
     rows = parts[0][: parts[0].shape[0] - link.padding]
     if len(parts) > 1:
         dealt = [part.reshape(link.blocks, -1, *part.shape[1:]) for part in parts]
         rows = torch.stack(dealt, dim=1).flatten(0, 2)
     rows = rows.T if link.transposed else rows
-    return rows.clone(memory_format=torch.contiguous_format)
+    return rows.contiguous()
 
 
 def _padded(rows: Tensor, padding: int) -> Tensor:
     if not padding:
-        return rows.clone(memory_format=torch.contiguous_format)
+        return rows.contiguous()
     return torch.cat([rows, rows.new_zeros(padding, *rows.shape[1:])])
 
 
 def to_ours(family: Family, config: GPTConfig, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return our weights of a whole model in a family's layout."""
+    """Return our weights of a whole model in a family's layout; they share no storage with it."""
     return {
-        name: tensor
+        name: tensor.clone()
         for link in links(family, config)
         for name, tensor in split(link, theirs[link.theirs]).items()
     }
 
 
 def to_theirs(family: Family, config: GPTConfig, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a family's tensors of a whole model of ours."""
-    return {link.theirs: join(link, ours) for link in links(family, config)}
+    """Return a family's tensors of a whole model of ours; they share no storage with it."""
+    return {link.theirs: join(link, ours).clone() for link in links(family, config)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
