@@ -14,8 +14,9 @@ from growlm.growth.moments import MODES, check_lawful, grow_moments
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
-from growlm.optim.adamw import state_tensors
-from growlm.optim.scaled_adamw import SCALES, ScaledAdamW
+from growlm.optim.adamw import STATE, state_tensors
+from growlm.optim.clipping import clip_gradients
+from growlm.optim.scaled_adamw import CLIP_WEIGHT, EPS_SCALE, FACTORS, SCALES, ScaledAdamW
 
 Configs = Callable[..., GPTConfig]
 Plans = Callable[..., GrowthPlan]
@@ -46,7 +47,7 @@ def test_every_child_tensor_gets_a_state_of_its_own(
     if mode == "exact" and plan.claim != "exact":
         pytest.skip("an approximate growth has no exact law")
     child = grow_moments(parent, plan, mode=mode)
-    child = {name: each for name, each in child.items() if not name.startswith(SCALES)}
+    child = {name: each for name, each in child.items() if not name.startswith(FACTORS)}
     assert len(child) == 3 * (4 + 1)
     places = [tensor.data_ptr() for tensor in (*parent.values(), *child.values())]
     assert len(set(places)) == len(places)
@@ -103,6 +104,10 @@ def test_an_unknown_mode_is_answered_with_the_nearest(tiny_config: Configs, plan
 
 MOMENTS = ("exp_avg.", "exp_avg_sq.")
 
+Limits = dict[str, float | None]
+
+FREE: Limits = {"max_norm": None, "max_value": None}
+
 STEPS = 30
 """Steps after growth, as many as before the proof's bound was set."""
 
@@ -112,11 +117,17 @@ def train(
     optimizer: ScaledAdamW,
     loss_of: Callable[[GPT, Tensor], Tensor],
     batches: Iterable[Tensor],
-) -> None:
+    *,
+    limits: Limits = FREE,
+) -> list[float]:
+    """Train, and return the gradients' norms before clipping."""
+    norms: list[float] = []
     for ids in batches:
         optimizer.zero_grad()
         loss_of(model, ids).backward()
+        norms.append(float(clip_gradients(model.parameters(), optimizer, **limits)))
         optimizer.step()
+    return norms
 
 
 def load(model: GPT, optimizer: ScaledAdamW, state: dict[str, Tensor]) -> None:
@@ -141,7 +152,11 @@ def apart(
     """Train, grow exactly, train both on; return how far apart they are, and how far they went."""
 
     def run(
-        changes: dict[str, Any], sizes: dict[str, Any], *, without: tuple[str, ...] = ()
+        changes: dict[str, Any],
+        sizes: dict[str, Any],
+        *,
+        without: tuple[str, ...] = (),
+        limits: Limits = FREE,
     ) -> tuple[float, float]:
         stream = torch.Generator().manual_seed(7)
         batches = [torch.randint(0, 61, (4, 17), generator=stream) for _ in range(STEPS + 10)]
@@ -160,8 +175,8 @@ def apart(
         load(child, child_optimizer, kept)
         with torch.no_grad():
             before = parent.logits(batches[0])
-        train(parent, optimizer, loss_of, batches[10:])
-        train(child, child_optimizer, loss_of, batches[10:])
+        train(parent, optimizer, loss_of, batches[10:], limits=limits)
+        train(child, child_optimizer, loss_of, batches[10:], limits=limits)
         with torch.no_grad():
             after, other = parent.logits(batches[0]), child.logits(batches[0])
         return float((after - other).abs().max()), float((after - before).abs().max())
@@ -189,6 +204,81 @@ def test_after_exact_growth_the_child_trains_as_its_parent_does(
     difference, moved = apart(changes, LAWS[law])
     assert difference <= 1e-10
     assert moved > 0.1
+
+
+LIMITS: dict[str, Limits] = {
+    "norm": {"max_norm": 0.7, "max_value": None},
+    "value": {"max_norm": None, "max_value": 0.02},
+    "both": {"max_norm": 0.7, "max_value": 0.02},
+}
+"""Limits that some gradients of the tiny parent keep and others do not."""
+
+
+CLIPPED = [
+    *((law, "both") for law in LAWS),
+    ("B, with wider heads", "norm"),
+    ("B, with wider heads", "value"),
+]
+
+
+@pytest.mark.parametrize(("law", "limit"), CLIPPED)
+def test_a_child_is_clipped_where_its_parent_would_be(
+    apart: Callable[..., tuple[float, float]], *, law: str, limit: str
+) -> None:
+    difference, moved = apart({"positions": "none"}, LAWS[law], limits=LIMITS[limit])
+    assert difference <= 1e-10
+    assert moved > 0.1
+
+
+@pytest.mark.parametrize(("limit", "without"), [("norm", CLIP_WEIGHT), ("value", EPS_SCALE)])
+def test_plain_limits_clip_a_child_elsewhere(
+    apart: Callable[..., tuple[float, float]], *, limit: str, without: str
+) -> None:
+    law = LAWS["B, with wider heads"]
+    difference, _ = apart({"positions": "none"}, law, limits=LIMITS[limit], without=(without,))
+    assert difference > 1e-2
+
+
+def test_a_weighted_norm_is_the_parents_and_a_plain_one_is_not(
+    *,
+    tiny_config: Configs,
+    tiny_model: Callable[..., GPT],
+    grown: Callable[..., GPT],
+    plan_of: Plans,
+    optimizer_of: Callable[[GPT], ScaledAdamW],
+    loss_of: Callable[[GPT, Tensor], Tensor],
+    some_ids: Callable[..., Tensor],
+) -> None:
+    parent = tiny_model(tiny_config(positions="none"), dtype=torch.float64)
+    optimizer, ids = optimizer_of(parent), some_ids(4, 17)
+    train(parent, optimizer, loss_of, [ids])
+    plan = plan_of(parent.config, width=32, mlp=64, heads=4)
+    child = grown(parent, plan)
+    state = grow_moments(state_tensors(parent, optimizer), plan, mode="exact")
+    weighted, plain = optimizer_of(child), optimizer_of(child)
+    load(child, weighted, state)
+    (wanted,) = train(parent, optimizer, loss_of, [ids])
+    loss_of(child, ids).backward()
+    found = [float(clip_gradients(child.parameters(), each, **FREE)) for each in (weighted, plain)]
+    assert found[0] == pytest.approx(wanted, rel=1e-12)
+    assert found[1] != pytest.approx(wanted, rel=0.05)
+
+
+def test_a_child_of_a_child_is_clipped_where_the_first_parent_would_be(
+    tiny_config: Configs, plan_of: Plans
+) -> None:
+    config = tiny_config(positions="none")
+    first = plan_of(config, width=32)
+    second, whole = plan_of(first.child, width=64), plan_of(config, width=64)
+    names = ["layers.0.mlp.down.weight", "norm.weight"]
+    shapes = {"norm.weight": (16,), names[0]: (16, 32)}
+    state = {f"{key}.{name}": torch.ones(shapes[name]) for name in names for key in STATE[1:]}
+    state |= {f"step.{name}": torch.tensor(3.0) for name in names}
+    twice = grow_moments(grow_moments(state, first, mode="exact"), second, mode="exact")
+    once = grow_moments(state, whole, mode="exact")
+    assert twice.keys() == once.keys()
+    for name, tensor in once.items():
+        torch.testing.assert_close(twice[name], tensor, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from growlm.optim.adamw import (
     set_lr,
     state_tensors,
 )
+from growlm.optim.scaled_adamw import FACTORS
 
 SETTINGS = AdamWSettings(peak_lr=0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.3)
 
@@ -161,3 +162,18 @@ def test_state_of_another_model_is_refused(model: GPT, name: str, shape: tuple[i
         load_state_tensors(model, adamw(model, SETTINGS), {name: torch.zeros(shape)})
     assert caught.value.got == f"{name} of shape {shape}"
     assert caught.value.expected == "optimizer state of this model's parameters"
+
+
+@pytest.mark.parametrize("key", FACTORS)
+def test_factors_of_each_entry_are_part_of_the_state(model: GPT, key: str) -> None:
+    name = "layers.0.mlp.up.weight"
+    optimizer = adamw(model, SETTINGS, scaled=True)
+    factor = torch.rand(model.state_dict()[name].shape, dtype=torch.float64)
+    load_state_tensors(
+        model, optimizer, {f"{key}.{name}": factor, f"{key}.norm.weight": factor[0, 0]}
+    )
+    found = state_tensors(model, optimizer)
+    assert torch.equal(found[f"{key}.{name}"], factor)
+    assert torch.equal(found[f"{key}.norm.weight"], factor[0, 0])
+    with pytest.raises(CheckpointError, match=f"{key}.norm.weight of shape"):
+        load_state_tensors(model, optimizer, {f"{key}.norm.weight": factor})

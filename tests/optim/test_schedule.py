@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from growlm.optim.schedule import Cosine, Schedule, WarmupStableDecay
+from growlm.optim.schedule import Cosine, Resumed, Rewarm, Schedule, WarmupStableDecay, rescaled
 
 SCHEDULES: list[Schedule] = [
     Cosine(warmup_steps=10, steps=110, final_share=0.1),
@@ -65,3 +65,70 @@ def test_a_stage_without_warm_up_starts_beside_the_peak() -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda each: type(each).__name__)
 def test_beyond_its_end_a_schedule_stays_where_it_ended(schedule: Schedule) -> None:
     assert schedule(500) == pytest.approx(0.1, abs=1e-15)
+
+
+def rewarm(schedule: Schedule, *, rising_steps: int = 10, factor: float = 1.5) -> Rewarm:
+    return Rewarm(schedule=schedule, steps=110, rising_steps=rising_steps, factor=factor)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda each: type(each).__name__)
+def test_new_parameters_rise_linearly_to_the_factor(schedule: Schedule) -> None:
+    factor = rewarm(schedule, rising_steps=20)
+    assert [factor(step) for step in (0, 1, 9, 18, 19)] == [1.025, 1.05, 1.25, 1.475, 1.5]
+
+
+def test_under_a_cosine_they_come_down_along_a_cosine_to_the_same_minimum() -> None:
+    schedule = Cosine(warmup_steps=10, steps=110, final_share=0.1)
+    factor = rewarm(schedule)
+    own = [factor(step) * schedule(step) for step in range(110)]
+    wanted = [0.1 + 1.4 * (1 + math.cos(math.pi * (step - 9) / 100)) / 2 for step in range(9, 110)]
+    assert own[9:] == pytest.approx(wanted, rel=1e-12)
+    assert own[109] == pytest.approx(0.1, rel=1e-12)
+
+
+def test_on_a_plateau_they_stay_at_the_factor_until_the_decay() -> None:
+    schedule = WarmupStableDecay(warmup_steps=0, steps=110, decay_steps=20, final_share=0.1)
+    factor = rewarm(schedule)
+    assert {factor(step) for step in range(9, 90)} == {1.5}
+    assert factor(99) * schedule(99) == pytest.approx(0.1 + 1.4 * 0.5, rel=1e-12)
+    assert factor(109) == pytest.approx(1.0, rel=1e-12)
+
+
+def test_a_rate_that_ends_at_nothing_is_reached_from_the_factor() -> None:
+    schedule = WarmupStableDecay(warmup_steps=0, steps=110, decay_steps=20, final_share=0.0)
+    factor = rewarm(schedule)
+    assert [factor(step) for step in (50, 95, 108)] == pytest.approx([1.5, 1.5, 1.5], rel=1e-12)
+    assert factor(109) * schedule(109) == 0.0
+
+
+def test_without_a_decay_they_stay_faster() -> None:
+    factor = rewarm(Cosine(warmup_steps=0, steps=110, final_share=1.0))
+    assert [factor(step) for step in (9, 60, 109)] == [1.5, 1.5, 1.5]
+
+
+@pytest.mark.parametrize("start", [0, 40, 110])
+def test_a_resumed_law_is_the_law_until_the_new_end(start: int) -> None:
+    law = Cosine(warmup_steps=10, steps=110, final_share=0.1)
+    resumed = Resumed(law=law, start=start, steps=50, warmup_steps=0)
+    whole = Cosine(warmup_steps=10, steps=start + 50, final_share=0.1)
+    assert [resumed(step) for step in range(50)] == [whole(start + step) for step in range(50)]
+    assert resumed(49) == pytest.approx(0.1, abs=1e-15)
+    assert resumed.final_share == 0.1
+
+
+def test_a_resumed_plateau_decays_over_the_same_share_of_all_steps() -> None:
+    law = WarmupStableDecay(warmup_steps=10, steps=100, decay_steps=20, final_share=0.0)
+    resumed = Resumed(law=law, start=100, steps=100, warmup_steps=0)
+    assert [resumed(step) for step in (0, 59, 60, 79, 99)] == [1.0, 1.0, 39 / 40, 0.5, 0.0]
+
+
+def test_a_resumed_law_is_warmed_up_to() -> None:
+    law = Cosine(warmup_steps=10, steps=110, final_share=0.1)
+    cold, warm = (Resumed(law=law, start=60, steps=50, warmup_steps=steps) for steps in (4, 0))
+    shares = [cold(step) / warm(step) for step in range(6)]
+    assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0], rel=1e-12)
+
+
+@pytest.mark.parametrize("law", SCHEDULES, ids=lambda each: type(each).__name__)
+def test_a_law_over_its_own_steps_is_itself(law: Cosine | WarmupStableDecay) -> None:
+    assert rescaled(law, steps=law.steps, warmup_steps=law.warmup_steps) == law

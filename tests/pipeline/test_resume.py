@@ -9,6 +9,7 @@ import pytest
 
 from growlm.pipeline.events import Progress
 from growlm.pipeline.folder import opened
+from growlm.tensorfile import load_tensors
 
 KILLS = {
     "prepare:tokenizer": [7],
@@ -169,3 +170,39 @@ def test_as_many_checkpoints_to_resume_from_are_kept_as_the_recipe_says(recipe, 
         forked(*words, signal_at=[signal.SIGTERM, step])
         found = {path.name for path in (run / "stages/base/training").glob("step-*")}
         assert found == {f"step-{each:08}" for each in kept}
+
+
+CHILDREN = {
+    "clipped and following its parent": (
+        'stage.grown.grow={from = "base", width = 32, optimizer_state = "exact"}',
+        "stage.grown.optimizer.clip_norm=0.5",
+        "stage.grown.optimizer.clip_value=0.05",
+    ),
+    "with new parameters that learn faster": (
+        'stage.grown.grow={from = "base", layers = 2, mlp = 80}',
+        "stage.grown.schedule.rewarm={factor = 2.0, steps = 4}",
+    ),
+}
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+def test_a_child_that_is_stopped_goes_on_with_the_same_weights(recipe, forked, outcome, child):
+    changes = (*CHILDREN[child], "stage.grown.checkpoint_every=256")
+    sets = [word for change in changes for word in ("--set", change)]
+    runs = [recipe.parent / name for name in ("whole", "stopped")]
+    for run in runs:
+        words = ("train", recipe, "--out", run)
+        assert forked(*words, "--stage", "base", *sets).returncode == 0
+        if run.name == "stopped":
+            stopped = forked(*words, "--stage", "grown", *sets, signal_at=[signal.SIGTERM, 3])
+            assert stopped.returncode == 143
+        assert forked(*words, "--stage", "grown", *sets).returncode == 0
+    assert outcome(runs[0]) == outcome(runs[1])
+
+
+def test_the_weights_of_clipping_are_saved_and_taken_up_again(recipe, forked):
+    run, changes = recipe.parent / "run", CHILDREN["clipped and following its parent"]
+    sets = [word for change in changes for word in ("--set", change)]
+    assert forked("train", recipe, "--out", run, "--stage", "grown", *sets).returncode == 0
+    saved = load_tensors(run / "stages/grown/training/final/optimizer.safetensors")
+    assert float(saved["clip_weight.embedding.weight"]) == 2.0

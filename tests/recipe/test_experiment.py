@@ -35,6 +35,16 @@ MISTAKES: list[tuple[list[Change], str]] = [
         "stage.scratch.control.of to name an earlier stage that grows; got 'base'. Try grown.",
     ),
     (
+        [('kind = "warmup-stable-decay"', 'kind = "warmup-stable-decay"\nrewarm = {}')],
+        "stage.base.schedule.rewarm in a stage that grows: it is for new parameters; "
+        "got a stage whose parameters are all new. Try removing rewarm.",
+    ),
+    (
+        [('kind = "warmup-stable-decay"', 'kind = "resume"')],
+        "stage.base.schedule.kind to be one that begins anew, cosine or warmup-stable-decay, in a "
+        "stage that does not grow; got 'resume', which goes on with a parent's. Try cosine.",
+    ),
+    (
         [("batch = 4096", "batch = 4100")],
         "stage.base.batch to be a multiple of its context; got batch=4100, context=64. "
         "Try batch=4096.",
@@ -107,6 +117,8 @@ def test_what_does_not_fit_together_is_told_in_one_line(
         [("batch = 4096", "batch = 4096\nmicro_batch = 1024")],
         [("tokens = 500000", "tokens = 4096")],
         [("context = 64", "context = 32")],
+        [('kind = "cosine"', 'kind = "resume"')],
+        [('kind = "cosine"', 'kind = "cosine"\nrewarm = { factor = 2.0, steps = 20 }')],
         [("{ code = 1.0 }", "{ code = 1.0, docs = 0.0 }")],
     ],
 )

@@ -134,7 +134,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         ('"cosine"', '"cosin"'),
-        "stage.grown.schedule.kind to be one of cosine, warmup-stable-decay; "
+        "stage.grown.schedule.kind to be one of cosine, warmup-stable-decay, resume; "
         "got 'cosin'. Try cosine.",
     ),
     (

@@ -3,7 +3,7 @@ import torch
 
 from growlm.base.errors import TrainingError
 from growlm.optim.schedule import Cosine
-from growlm.training.loop import train
+from growlm.training.loop import Faster, train
 from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
 from growlm.training.step import StepSettings
 
@@ -76,3 +76,28 @@ def test_a_loss_that_is_no_number_stops_the_run(fresh, batches):
         state.model.embedding.weight.fill_(torch.nan)
     with pytest.raises(TrainingError, match=r"a finite loss; got nan at step 1"):
         run(state, batches, until=8)
+
+
+def test_what_learns_faster_follows_its_own_factor_step_by_step(fresh, batches):
+    seen = []
+
+    def factor(step):
+        seen.append(step)
+        return 1.0 if step else 2.0
+
+    plain, other = fresh(), fresh()
+    parameter = other.weights()["layers.0.mlp.up.weight"]
+    before = parameter.detach().clone()
+    meant = torch.zeros(parameter.shape[0], 1, dtype=torch.bool)
+    meant[0] = True
+    faster = Faster(entries=[(parameter, meant)], factor=factor)
+    run(plain, batches, until=1)
+    records = train(other, batches, SCHEDULE, steps=8, peak_lr=1e-2, settings=STEP, faster=faster)
+    next(records)
+    moved = plain.weights()["layers.0.mlp.up.weight"] - before
+    torch.testing.assert_close(parameter[0] - before[0], 2 * moved[0], rtol=1e-3, atol=1e-7)
+    assert torch.equal(parameter[1:], plain.weights()["layers.0.mlp.up.weight"][1:])
+    for name, tensor in plain.weights().items():
+        assert name == "layers.0.mlp.up.weight" or torch.equal(tensor, other.weights()[name])
+    next(records)
+    assert seen == [0, 1]

@@ -31,15 +31,19 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.recipe}: recipe '{found.name}', {found.vocab_size:,} tokens of vocabulary")
         print_table(_models(found))
         print_table(_costs(found))
+        print_table(_rates(found))
         print_table(_data(found))
+        for text in found.notices:
+            print(f"note: {text}")
     return 0
 
 
 def _models(found: checking.Table) -> Table:
-    table = Table("stage", "origin", "layers", "width", "heads", "context", "parameters")
+    table = Table("stage", "origin", "layers", "width", "heads", "context", "vocabulary")
+    table.add_column("parameters")
     for stage in found.stages:
         origin = f"grown from {stage.parent}" if stage.parent else stage.kind
-        sizes = (stage.layers, stage.width, stage.heads, stage.context)
+        sizes = (stage.layers, stage.width, stage.heads, stage.context, stage.vocab_size)
         parameters = f"{stage.parameters:,} ({stage.parameters / 1e6:,.1f}M)"
         table.add_row(stage.name, origin, *(f"{size:,}" for size in sizes), parameters)
     return table
@@ -60,6 +64,14 @@ def _costs(found: checking.Table) -> Table:
             format_bytes(stage.checkpoint_bytes),
             format_bytes(stage.disk_bytes),
         )
+    return table
+
+
+def _rates(found: checking.Table) -> Table:
+    names = list(dict.fromkeys(name for stage in found.stages for name in stage.learning_rate))
+    table = Table("stage", *names)
+    for stage in found.stages:
+        table.add_row(stage.name, *(stage.learning_rate.get(name, "") for name in names))
     return table
 
 

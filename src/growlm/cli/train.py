@@ -9,7 +9,7 @@ from growlm.cli.show import show
 from growlm.cli.signals import caught
 from growlm.pipeline.events import Event
 from growlm.pipeline.open import plan_of, run_of
-from growlm.pipeline.run import Run, prepare, train
+from growlm.pipeline.run import Run, cautioned, prepare, train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +33,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _events(job: Run, stage: str) -> Iterator[Event]:
+    planned = job.plan.stage(stage)
+    yield from cautioned(job, job.plan.ancestry(planned))
     yield from prepare(job)
-    yield from train(job, job.plan.stage(stage))
+    yield from train(job, planned)

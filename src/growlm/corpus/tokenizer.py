@@ -158,14 +158,19 @@ def added_pieces(parent_json: str, child_json: str) -> tuple[tuple[int, ...], ..
 
 
 def _check_extension(old: Mapping[str, int], new: Mapping[str, int], *, start: int) -> None:
-    moved = [token for token, number in old.items() if new.get(token) != number]
-    among = [token for token, number in new.items() if token not in old and number < start]
-    for token in (*moved, *among)[:1]:
-        before, after = (ids.get(token) for ids in (old, new))
+    ids = {**new, **old}
+    odd = [
+        token
+        for token, number in ids.items()
+        if new.get(token) != number or (token not in old and number < start)
+    ]
+    if odd:
+        first = min(odd, key=ids.__getitem__)
+        before, after = (known.get(first) for known in (old, new))
         raise CorpusError(
             "a tokenizer that gives every token of the parent's its id, and others from "
             f"{start:,} on",
-            got=f"'{token}', " + " instead of ".join(map(_place, (after, before))),
+            got=f"'{first}', {_place(after)} instead of {_place(before)}",
             fix="the parent's tokenizer.json with the new tokens behind its own",
         )
 

@@ -27,9 +27,10 @@ def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -
     every copy its scaled moments and its source's step count. ``asymmetric`` gives them to the
     first copy and starts the last from nothing, so that copies part; between the two, the moments
     are those of gradients that grow less from copy to copy. ``exact`` is ``copy`` with what lets
-    the child follow its parent step for step: factors c of the learning rate, 1/c of the decay, and
-    gamma of eps. What has no parent, a silent layer included, starts from nothing in every mode,
-    with its step at 0 where a whole tensor is new.
+    the child follow its parent step for step: factors c of the learning rate, 1/c of the decay,
+    gamma of eps, and in the gradient's norm the weight that makes all copies of an entry count as
+    it did, 1 over the sum of their gamma squared. What has no parent, a silent layer included,
+    starts from nothing in every mode, with its step at 0 where a whole tensor is new.
 
     Muon's momentum is a mean of gradients and grows as AdamW's first moment does: wherever
     gradients are gamma times the parent's, the child takes over the momentum that it would have
@@ -76,19 +77,38 @@ def _state(
         if moment is not None:
             yield key, grower.select(name, moment) * (gamma**power).to(moment.dtype)
     if mode == "exact":
-        yield from _multipliers(factors)
+        counted = _counted(grower, name, factors, like=parent[f"exp_avg.{source}"])
+        for key, factor in _multipliers(factors, counted).items():
+            inherited = parent.get(f"{key}.{source}", torch.ones(()))
+            inherited = inherited.double().expand(parent[f"exp_avg.{source}"].shape)
+            yield key, _compact(factor * grower.select(name, inherited), factors.kept)
 
 
-def _multipliers(factors: Factors) -> Iterator[tuple[str, Tensor]]:
-    """Yield what makes AdamW follow the parent; a new entry learns as any other."""
-    one = torch.ones((), dtype=torch.float64)
-    for key, factor in (
-        ("lr_scale", factors.value),
-        ("decay_scale", 1.0 / factors.value),
-        ("eps_scale", factors.gradient),
-    ):
-        scale = torch.where(factors.kept, factor, one)
-        yield key, (scale.flatten()[0] if (scale == scale.flatten()[0]).all() else scale).clone()
+def _multipliers(factors: Factors, counted: Tensor) -> dict[str, Tensor]:
+    """Return what makes AdamW, and clipping before it, follow the parent."""
+    return {
+        "lr_scale": factors.value,
+        "decay_scale": 1.0 / factors.value,
+        "eps_scale": factors.gradient,
+        "clip_weight": 1.0 / counted,
+    }
+
+
+def _counted(grower: Grower, name: str, factors: Factors, *, like: Tensor) -> Tensor:
+    """Return, for each entry, the sum of gamma squared over all copies of what it came from."""
+    source = torch.zeros(like.shape, dtype=torch.float64, requires_grad=True)
+    chosen = grower.select(name, source)
+    # Selecting hands copies out; what it sends back to a source is the sum over them.
+    squares = (factors.gradient**2 * factors.kept).expand(chosen.shape)
+    (sums,) = torch.autograd.grad(chosen, source, squares)
+    return grower.select(name, sums)
+
+
+def _compact(factor: Tensor, kept: Tensor) -> Tensor:
+    """Return a factor, 1 for what is new and learns as any other; one number where all agree."""
+    scale = torch.where(kept, factor, torch.ones((), dtype=torch.float64))
+    first = scale.flatten()[0]
+    return (first if (scale == first).all() else scale).clone()
 
 
 def _check_entrywise(state: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from growlm.base.errors import CheckpointError
-from growlm.optim.scaled_adamw import SCALES, ScaledAdamW
+from growlm.optim.scaled_adamw import FACTORS, ScaledAdamW
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 STATE = ("step", *MOMENTS)
@@ -31,7 +31,7 @@ def adamw(
     Args:
         model: Its parameters, in their order.
         settings: Everything but the schedule.
-        scaled: Whether state may hold factors of rate, decay and eps, as exact growth needs.
+        scaled: Whether state may hold factors for each entry, as exact growth needs.
     """
     groups = [
         {"params": list(members.values()), "weight_decay": decay}
@@ -72,14 +72,14 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's state by ``KEY.NAME``, KEY one of ``STATE`` or ``SCALES``.
+    """Return the optimizer's state by ``KEY.NAME``, KEY one of ``STATE`` or ``FACTORS``.
 
     A parameter that has not been stepped yet has no entry.
     """
     return {
         f"{key}.{name}": optimizer.state[parameter][key]
         for name, parameter in model.named_parameters()
-        for key in (*STATE, *SCALES)
+        for key in (*STATE, *FACTORS)
         if key in optimizer.state[parameter]
     }
 
@@ -103,7 +103,7 @@ def load_state_tensors(
         for key in STATE:
             if f"{key}.{name}" in tensors:
                 state[key].copy_(tensors[f"{key}.{name}"])
-        for key in SCALES:
+        for key in FACTORS:
             if f"{key}.{name}" in tensors:
                 state[key] = tensors[f"{key}.{name}"].to(parameter.device, parameter.dtype)
 
@@ -112,8 +112,8 @@ def _check(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> N
     for full_name, tensor in tensors.items():
         key, _, name = full_name.partition(".")
         wanted: list[tuple[int, ...]] = []
-        if key in (*STATE, *SCALES) and name in parameters:
-            wanted += [()] if key == "step" or key in SCALES else []
+        if key in (*STATE, *FACTORS) and name in parameters:
+            wanted += [()] if key == "step" or key in FACTORS else []
             wanted += [tuple(parameters[name].shape)] if key != "step" else []
         if tuple(tensor.shape) not in wanted:
             raise CheckpointError(

@@ -6,8 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SCALES = ("lr_scale", "decay_scale", "eps_scale")
+EPS_SCALE = "eps_scale"
+SCALES = ("lr_scale", "decay_scale", EPS_SCALE)
 """State that multiplies a parameter's learning rate, weight decay and eps; it broadcasts."""
+
+CLIP_WEIGHT = "clip_weight"
+"""State that multiplies the squares of a gradient in its norm; it broadcasts."""
+
+FACTORS = (*SCALES, CLIP_WEIGHT)
+"""All state that lets an entry follow another one exactly."""
 
 
 class ScaledAdamW(torch.optim.Optimizer):

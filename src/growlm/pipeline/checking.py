@@ -8,6 +8,8 @@ from typing import Any, Literal
 from growlm.base.errors import CorpusError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
+from growlm.pipeline import rates
+from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
@@ -45,6 +47,8 @@ class StageRow:
     width: int
     heads: int
     context: int
+    vocab_size: int
+    """Rows of the model that stand for something, which may be more than the tokenizer's ids."""
     parameters: int
     steps: int
     tokens: int
@@ -54,6 +58,8 @@ class StageRow:
     checkpoint_bytes: int
     disk_bytes: int
     """Of all checkpoints that exist at once."""
+    learning_rate: Mapping[str, str]
+    """Its peak, and what the schedule does with it, in words."""
     source_tokens: Mapping[str, int]
     source_epochs: Mapping[str, float]
     """Cumulative, at the stage's end."""
@@ -67,6 +73,8 @@ class Table:
     vocab_size: int
     sources: tuple[SourceRow, ...]
     stages: tuple[StageRow, ...]
+    notices: tuple[str, ...]
+    """What should be known before it begins, though nothing is wrong."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the table for JSON."""
@@ -93,6 +101,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         vocab_size=plan.vocab_size,
         sources=rows,
         stages=tuple(_stage_row(stage, stage_data(plan, stage, sources)) for stage in plan.stages),
+        notices=tuple(text for stage in plan.stages for text in cautions(plan, stage)),
     )
 
 
@@ -183,6 +192,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         width=stage.config.width,
         heads=stage.config.heads,
         context=stage.context,
+        vocab_size=stage.config.vocab_size,
         parameters=stage.parameters,
         steps=stage.pace.steps,
         tokens=stage.tokens,
@@ -191,6 +201,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         flops_before=origin.flops_before,
         checkpoint_bytes=checkpoint_bytes(stage),
         disk_bytes=disk_bytes(stage),
+        learning_rate=rates.words(stage),
         source_tokens=data.tokens_drawn(),
         source_epochs=data.epochs(),
     )

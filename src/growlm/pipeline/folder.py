@@ -23,6 +23,8 @@ from growlm.base.files import (
 FORMAT: Literal[1] = 1
 RUN = "run.json"
 RECIPE = "recipe.toml"
+LOG = "log.jsonl"
+"""A stage's run log, beside its checkpoints."""
 
 
 class About(BaseModel, frozen=True, extra="forbid"):
@@ -72,7 +74,7 @@ class RunFolder:
 
     def log(self, name: str) -> Path:
         """A stage's run log."""
-        return self.training(name) / "log.jsonl"
+        return self.training(name) / LOG
 
     def final(self, name: str) -> Path:
         """The checkpoint a stage ends with."""

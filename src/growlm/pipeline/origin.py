@@ -1,14 +1,13 @@
 """Where each stage's first weights come from: a shape, a parent stage, or a checkpoint."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from growlm.base.errors import RecipeError
+from growlm.base.errors import CorpusError, RecipeError
 from growlm.base.seeds import seed_for
-from growlm.checkpoint import Meta, load_tokenizer, read_meta
-from growlm.corpus.tokenizer import from_json
-from growlm.growth.plan import GrowthPlan
+from growlm.checkpoint import load_tokenizer, read_meta
+from growlm.corpus.tokenizer import added_pieces, from_json
 from growlm.growth.target import Operators, Target, growth_plan
 from growlm.model.config import GPTConfig, head_width_of, padded
 from growlm.pipeline.stageplan import Origin, StagePlan
@@ -19,19 +18,34 @@ from growlm.recipe.stage import Stage
 NORM_EPS = 1e-5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """The run's tokenizer, as far as it is known before it is there."""
+
+    size: int
+    """Ids it can give."""
+    json: str | None
+    """Its ``tokenizer.json``; None where it will be trained, or the file is not here."""
+
+
 def origin_of(
-    stage: Stage, earlier: Sequence[StagePlan], *, vocab_size: int, recipe_folder: Path, seed: int
+    stage: Stage,
+    earlier: Sequence[StagePlan],
+    *,
+    vocabulary: Vocabulary,
+    recipe_folder: Path,
+    seed: int,
 ) -> Origin:
     """Return where a stage's first weights come from.
 
     Raises:
-        RecipeError: Sizes do not fit, or the parent has another vocabulary.
+        RecipeError: Sizes do not fit, or the parent's vocabulary is no part of the run's.
         CheckpointError: The parent's folder holds no checkpoint.
         GrowthError: The operator cannot grow the parent.
     """
     if stage.grow is not None and is_checkpoint_path(stage.grow.from_):
-        found = _from_checkpoint(stage.grow, recipe_folder, vocab_size)
-        return _planned(found, stage, seed=seed)
+        found = _from_checkpoint(stage.grow, recipe_folder)
+        return _planned(found, stage, seed=seed, added=_added(found, stage.grow, vocabulary))
     if stage.grow is not None:
         found = _from_stage(_named(earlier, stage.grow.from_))
         return _planned(found, stage, seed=seed)
@@ -39,7 +53,7 @@ def origin_of(
         return _as_control(stage.control, _named(earlier, stage.control.of), stage.context)
     if stage.model is None:
         raise RecipeError("a model, grow or control", got="none", fix="adding one")
-    return _from_nothing(config_of(stage.model, context=stage.context, vocab_size=vocab_size))
+    return _from_nothing(config_of(stage.model, context=stage.context, vocab_size=vocabulary.size))
 
 
 def config_of(model: Model, *, context: int, vocab_size: int) -> GPTConfig:
@@ -102,6 +116,7 @@ def _from_nothing(config: GPTConfig) -> Origin:
         parent_slot=None,
         grow=None,
         plan=None,
+        spare_rows=0,
         control_of=None,
         control_compute=None,
         tokens_before=0,
@@ -116,15 +131,6 @@ def _as_control(control: Control, grown: StagePlan, context: int) -> Origin:
         control_of=control.of,
         control_compute=control.compute,
     )
-
-
-def plan_growth(grow: Grow, parent: GPTConfig, *, seed: int) -> GrowthPlan:
-    """Return the plan of a recipe's growth.
-
-    Raises:
-        GrowthError: An operator cannot grow this parent.
-    """
-    return growth_plan(parent, target_of(grow), operators_of(grow), seed=seed)
 
 
 def target_of(grow: Grow) -> Target:
@@ -150,13 +156,42 @@ def operators_of(grow: Grow) -> Operators:
     )
 
 
-def _planned(parent: Origin, stage: Stage, *, seed: int) -> Origin:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Added:
+    """The tokens that the run's tokenizer has beyond a parent's."""
+
+    rows: tuple[tuple[int, ...], ...]
+    """For each that needs a new row, the old tokens whose mean it begins as."""
+    spare_rows: int
+    """How many others there are: they take rows that the parent has to spare, as they are."""
+
+
+def _planned(parent: Origin, stage: Stage, *, seed: int, added: _Added | None = None) -> Origin:
     """Return the origin of a stage that grows, from what is known of its parent."""
-    if stage.grow is None:
+    grow, new_tokens = stage.grow, added.rows if added else ()
+    if grow is None:
         return parent
-    plan = plan_growth(stage.grow, parent.config, seed=seed_for(seed, "growth", stage.name))
-    config = at_context(plan.child, stage.context)
-    return replace(parent, kind="grown", config=config, grow=stage.grow, plan=plan)
+    if target_of(grow) == Target() and added is None:
+        raise RecipeError(
+            "a growth that changes a size, or a tokenizer with more tokens than the parent's",
+            got="neither",
+            fix="layers, width, or a tokenizer.file with the new tokens behind the parent's",
+        )
+    plan = growth_plan(
+        parent.config,
+        target_of(grow),
+        operators_of(grow),
+        new_tokens=new_tokens,
+        seed=seed_for(seed, "growth", stage.name),
+    )
+    return replace(
+        parent,
+        kind="grown",
+        config=at_context(plan.child, stage.context),
+        grow=grow,
+        plan=plan,
+        spare_rows=added.spare_rows if added else 0,
+    )
 
 
 def _from_stage(parent: StagePlan) -> Origin:
@@ -168,18 +203,11 @@ def _from_stage(parent: StagePlan) -> Origin:
     )
 
 
-def _from_checkpoint(grow: Grow, recipe_folder: Path, vocab_size: int) -> Origin:
+def _from_checkpoint(grow: Grow, recipe_folder: Path) -> Origin:
     path = recipe_folder / grow.from_
     meta = read_meta(path)
-    config = meta.gpt_config()
-    if vocab_size != config.vocab_size and vocab_size != _ids(path, meta):
-        raise RecipeError(
-            f"the parent's tokenizer, of {config.vocab_size} tokens",
-            got=f"a tokenizer of {vocab_size}",
-            fix=f'tokenizer.file = "{grow.from_}/tokenizer.json"',
-        )
     return replace(
-        _from_nothing(config),
+        _from_nothing(meta.gpt_config()),
         parent_path=path,
         parent_slot=meta.data.sampler.get("slot") if meta.data else None,
         tokens_before=meta.tokens,
@@ -187,9 +215,42 @@ def _from_checkpoint(grow: Grow, recipe_folder: Path, vocab_size: int) -> Origin
     )
 
 
-def _ids(path: Path, meta: Meta) -> int:
-    """Return the ids of a parent's tokenizer; an imported model may have rows beyond them."""
-    return from_json(load_tokenizer(path), end_of_text=meta.end_of_text).vocab_size
+def _added(parent: Origin, grow: Grow, vocabulary: Vocabulary) -> _Added | None:
+    """Return what the run's tokenizer adds to that of a parent outside the recipe.
+
+    An imported model may have rows beyond the ids of its tokenizer; new ids take those first.
+
+    Raises:
+        RecipeError: It is another tokenizer, and no extension of the parent's.
+    """
+    path, rows = parent.parent_path, parent.config.vocab_size
+    if path is None:
+        return None
+    known = load_tokenizer(path)
+    if vocabulary.json == known:
+        return None
+    ids = from_json(known, end_of_text=read_meta(path).end_of_text).vocab_size
+    if vocabulary.json is None or vocabulary.size < ids:
+        if vocabulary.size in (ids, rows):
+            return None
+        raise _other_tokenizer(grow, ids, got=f"a tokenizer of {vocabulary.size}")
+    try:
+        pieces = added_pieces(known, vocabulary.json)
+    except CorpusError as error:
+        raise _other_tokenizer(grow, ids, got=f"another: {error.got}") from error
+    if not pieces:
+        return None
+    spare = min(rows - ids, len(pieces))
+    new = pieces[spare:] if grow.new_tokens == "pieces" else ((),) * (len(pieces) - spare)
+    return _Added(rows=new, spare_rows=spare)
+
+
+def _other_tokenizer(grow: Grow, ids: int, *, got: str) -> RecipeError:
+    return RecipeError(
+        f"the parent's tokenizer, of {ids} tokens, or a file with more behind them",
+        got=got,
+        fix=f'tokenizer.file = "{grow.from_}/tokenizer.json"',
+    )
 
 
 def _named(stages: Sequence[StagePlan], name: str) -> StagePlan:

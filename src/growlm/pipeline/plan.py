@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from growlm.base.errors import GrowthError, RecipeError
-from growlm.base.files import read_json
+from growlm.base.files import read_json, storage
+from growlm.checkpoint import read_meta
 from growlm.model.cost import training_flops_per_token
-from growlm.optim.schedule import Cosine, Schedule, WarmupStableDecay
-from growlm.pipeline.origin import origin_of
+from growlm.pipeline.origin import Vocabulary, origin_of
+from growlm.pipeline.rates import rewarm_of, schedule_of
+from growlm.pipeline.resuming import (
+    Course,
+    check_comparable,
+    course_of_checkpoint,
+    course_of_stage,
+)
 from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.sections import Tokenizer
@@ -65,14 +72,14 @@ def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
         RecipeError: Something in the recipe cannot be built.
         CheckpointError: A parent's folder holds no checkpoint.
     """
-    vocab_size = vocabulary(experiment.tokenizer, recipe_folder)
+    known = vocabulary(experiment.tokenizer, recipe_folder)
     stages: list[StagePlan] = []
     for stage in experiment.stage:
         try:
             origin = origin_of(
                 stage,
                 stages,
-                vocab_size=vocab_size,
+                vocabulary=known,
                 recipe_folder=recipe_folder,
                 seed=experiment.seed,
             )
@@ -84,24 +91,26 @@ def plan(experiment: Experiment, *, recipe_folder: Path) -> Plan:
     return Plan(
         experiment=experiment,
         recipe_folder=recipe_folder,
-        vocab_size=vocab_size,
+        vocab_size=known.size,
         stages=tuple(stages),
     )
 
 
-def vocabulary(tokenizer: Tokenizer, recipe_folder: Path) -> int:
-    """Return the tokens of the tokenizer that will be used, before it exists.
+def vocabulary(tokenizer: Tokenizer, recipe_folder: Path) -> Vocabulary:
+    """Return what is known of the tokenizer that will be used, before it exists.
 
     Raises:
         RecipeError: It is a file that is not here and whose size is not declared.
     """
     if tokenizer.vocab_size is not None:
-        return tokenizer.vocab_size
+        return Vocabulary(size=tokenizer.vocab_size, json=None)
     path = recipe_folder / str(tokenizer.file)
     if path.is_file():
-        return _tokens_in(path)
+        size = _tokens_in(path)
+        with storage(path):
+            return Vocabulary(size=size, json=path.read_bytes().decode())
     if tokenizer.declared_vocab_size is not None:
-        return tokenizer.declared_vocab_size
+        return Vocabulary(size=tokenizer.declared_vocab_size, json=None)
     raise RecipeError(
         "tokenizer.file to be there", got=str(path), fix="its path, or declared_vocab_size"
     )
@@ -127,8 +136,14 @@ def _stage_plan(
     stage: Stage, origin: Origin, earlier: Sequence[StagePlan], experiment: Experiment
 ) -> StagePlan:
     steps = _steps(stage, origin, earlier)
+    schedule = schedule_of(
+        stage.schedule,
+        steps=steps,
+        batch_tokens=stage.batch,
+        parent=_course(origin, earlier) if stage.schedule.kind == "resume" else None,
+    )
     weights = {each.name: stage.weights.get(each.name, each.weight) for each in experiment.source}
-    return StagePlan(
+    planned = StagePlan(
         name=stage.name,
         origin=origin,
         pace=_pace(stage, steps, experiment),
@@ -136,9 +151,20 @@ def _stage_plan(
         batch_tokens=stage.batch,
         micro_sequences=_micro_batch(stage) // stage.context,
         optimizer=stage.optimizer,
-        schedule=_schedule(stage, steps),
+        schedule=schedule,
+        rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),
         weights={name: weight for name, weight in weights.items() if weight},
     )
+    check_comparable(planned, earlier)
+    return planned
+
+
+def _course(origin: Origin, earlier: Sequence[StagePlan]) -> Course | None:
+    """Return the schedule of a stage's parent, if it has one."""
+    if origin.parent_path is not None:
+        return course_of_checkpoint(origin.parent_path, read_meta(origin.parent_path))
+    parent = next((stage for stage in earlier if stage.name == origin.parent), None)
+    return course_of_stage(parent) if parent else None
 
 
 def _steps(stage: Stage, origin: Origin, earlier: Sequence[StagePlan]) -> int:
@@ -185,23 +211,3 @@ def _micro_batch(stage: Stage) -> int:
         if sequences % each == 0 and each * stage.context <= MICRO_BATCH_TOKENS
     ]
     return max(fitting, default=stage.context)
-
-
-def _schedule(stage: Stage, steps: int) -> Schedule:
-    section = stage.schedule
-    if section.warmup_steps >= steps:
-        raise RecipeError(
-            f"schedule.warmup_steps below the stage's {steps} steps",
-            got=str(section.warmup_steps),
-            fix=f"warmup_steps={max(steps // 20, 1)}",
-        )
-    if section.kind == "cosine":
-        return Cosine(
-            warmup_steps=section.warmup_steps, steps=steps, final_share=section.final_lr_share
-        )
-    return WarmupStableDecay(
-        warmup_steps=section.warmup_steps,
-        steps=steps,
-        decay_steps=max(1, round(steps * section.decay_share)),
-        final_share=section.final_lr_share,
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 from growlm import checkpoint
@@ -9,6 +10,7 @@ from growlm.base.errors import CorpusError
 from growlm.base.files import (
     read_json,
     remove,
+    sha256_bytes,
     sha256_file,
     storage,
     write_bytes,
@@ -76,7 +78,7 @@ def tokenizer_of(plan: Plan, folder: RunFolder) -> Tokenizer:
 
 
 def check_tokenizer(plan: Plan, folder: RunFolder) -> None:
-    """Refuse a tokenizer that is not the one the run made, or not that of an outside parent.
+    """Refuse a tokenizer that is not the one the run made, or neither an outside parent's nor more.
 
     Raises:
         CorpusError: As said.
@@ -92,12 +94,25 @@ def check_tokenizer(plan: Plan, folder: RunFolder) -> None:
         )
     for stage in plan.stages:
         path = stage.origin.parent_path
-        if path is not None and checkpoint.read_meta(path).files[checkpoint.TOKENIZER] != found:
+        if path is not None and not _reads(path, folder):
             raise CorpusError(
                 f"stage.{stage.name} to read its text with the tokenizer of its parent {path}",
                 got="another tokenizer of the same size",
                 fix=f'tokenizer.file = "{path / checkpoint.TOKENIZER}"',
             )
+
+
+def _reads(parent: Path, folder: RunFolder) -> bool:
+    """Return whether a run's tokenizer is that of a parent, or adds tokens to it."""
+    with storage(folder.tokenizer):
+        content = folder.tokenizer.read_bytes()
+    if checkpoint.read_meta(parent).files[checkpoint.TOKENIZER] == sha256_bytes(content):
+        return True
+    try:
+        added = tokenizers.added_pieces(checkpoint.load_tokenizer(parent), content.decode())
+    except CorpusError:
+        return False
+    return bool(added)
 
 
 def facts_of(folder: RunFolder, source: str) -> SourceFacts:

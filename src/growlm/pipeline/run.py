@@ -7,13 +7,14 @@ from typing import Any
 
 from growlm import checkpoint
 from growlm.base.errors import CheckpointError, RecipeError
-from growlm.base.files import sha256_file, write_json
+from growlm.base.files import sha256_bytes, sha256_file, storage, write_json
 from growlm.growth.certificate import Certificate
 from growlm.pipeline.averaging import average
+from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, check_epochs, check_held_out, packed_sources
 from growlm.pipeline.engine import Step, bring_up_to_date
 from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
-from growlm.pipeline.events import Event, Stop
+from growlm.pipeline.events import Event, Notice, Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
 from growlm.pipeline.origin import operators_of, target_of
@@ -40,11 +41,20 @@ class Run:
 
 def everything(run: Run) -> Iterator[Event]:
     """Bring every step of a run up to date."""
+    yield from cautioned(run, run.plan.stages)
     yield from prepare(run)
     for stage in run.plan.stages:
         yield from _train_alone(run, stage)
         yield from score(run, stage)
     yield from log(run)
+
+
+def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
+    """Say what some stages, as far as they are not trained yet, should be told beforehand."""
+    for stage in stages:
+        if not run.folder.final(stage.name).exists():
+            for text in cautions(run.plan, stage):
+                yield Notice(text=text)
 
 
 def prepare(run: Run) -> Iterator[Event]:
@@ -89,6 +99,7 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
     section = origin.grow
     if section is None or origin.plan is None:
         raise RecipeError(f"stage '{stage.name}' to grow", got="no growth", fix="adding grow")
+    tokenizer = _extended_tokenizer(run, parent)
     growth = Growth(
         parent=parent,
         child=run.folder.grown(stage.name),
@@ -96,6 +107,7 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
         operators=operators_of(section),
         optimizer_state=section.optimizer_state,
         seed=origin.plan.seed,
+        tokenizer=tokenizer,
         new_tokens=origin.plan.new_tokens,
         context=stage.context,
         stage=stage.name,
@@ -103,7 +115,8 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
 
     def work() -> Iterator[Event]:
         if not growth.child.exists():
-            grow(growth, run=run.folder)
+            # The run's texts tell parent and child apart only in tokens that both have.
+            grow(growth, run=run.folder if tokenizer is None else None)
         yield from ()
 
     return Step(
@@ -113,12 +126,21 @@ def _grow_step(run: Run, stage: StagePlan) -> Step:
             "plan": origin.plan.as_dict(),
             "optimizer_state": section.optimizer_state,
             "context": stage.context,
+            "tokenizer": sha256_file(run.folder.tokenizer),
         },
         outputs=(growth.child,),
         precious=True,
         work=work,
         result=lambda: _grown(run, stage),
     )
+
+
+def _extended_tokenizer(run: Run, parent: Path) -> str | None:
+    """Return the run's tokenizer where it has tokens that the parent's has not."""
+    with storage(run.folder.tokenizer):
+        content = run.folder.tokenizer.read_bytes()
+    known = checkpoint.read_meta(parent).files[checkpoint.TOKENIZER]
+    return None if sha256_bytes(content) == known else content.decode()
 
 
 def _grown(run: Run, stage: StagePlan) -> str:
@@ -151,6 +173,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "micro_sequences": stage.micro_sequences,
         "optimizer": stage.optimizer.model_dump(),
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
+        "rewarm": asdict(stage.rewarm) if stage.rewarm else None,
         "weights": dict(stage.weights),
         "seed": experiment.seed,
         "slot": run.plan.slot,

@@ -8,7 +8,7 @@ from typing import Literal
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters, training_flops_per_token
-from growlm.optim.schedule import Schedule
+from growlm.optim.schedule import Rewarm, Schedule
 from growlm.recipe.grow import Grow
 from growlm.recipe.optimizer import Optimizer
 
@@ -30,6 +30,8 @@ class Origin:
     grow: Grow | None
     plan: GrowthPlan | None
     """Where every weight of a grown stage comes from."""
+    spare_rows: int
+    """New tokens of its tokenizer that take rows which the parent has to spare."""
     control_of: str | None
     control_compute: float | None
     tokens_before: int
@@ -75,6 +77,8 @@ class StagePlan:
     micro_sequences: int
     optimizer: Optimizer
     schedule: Schedule
+    rewarm: Rewarm | None
+    """How much faster new parameters learn than old ones, where they do."""
     weights: Mapping[str, float]
     """Mixture weight by source; zeros are left out."""
 

@@ -1,8 +1,8 @@
 """The train step: one stage from its first weights, or from where it stopped, to its end."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -16,11 +16,13 @@ from growlm.base.errors import CheckpointError, GrowlmError, Stopped
 from growlm.base.files import remove, sha256_bytes, storage
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents, Meta
+from growlm.growth.apply import Factors, Grower
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.schedule import Resumed
 from growlm.pipeline.data import (
     Sources,
     StageData,
@@ -34,6 +36,7 @@ from growlm.pipeline.data import (
 from growlm.pipeline.events import Event, Notice, Progress, Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
+from growlm.pipeline.resuming import course_facts, resumed_at_first, settled
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import (
     AnyRecord,
@@ -45,10 +48,11 @@ from growlm.runlog import (
     Step,
     ValidationLoss,
     Writer,
+    read,
     rewind,
 )
 from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
-from growlm.training.loop import train
+from growlm.training.loop import Faster, train
 from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
 from growlm.training.step import StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
@@ -137,6 +141,7 @@ def _run(
     validate = _validator(job, state, windows)
     if state.step == 0:
         _write(log, validate())
+    job = yield from _settled(job, state, log)
     seconds: list[float] = []
     for record in _steps(job, state, device):
         log.write(record)
@@ -150,6 +155,21 @@ def _run(
         if stopped_by:
             raise _stopped(job, stopped_by, step=record.step)
         yield _progress(stage, record, median(seconds))
+
+
+def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, None, Training]:
+    """Return the stage with the step at which it resumes its parent's schedule, found only once."""
+    stage, latest = job.stage, latest_checkpoint(job.place)
+    if not isinstance(stage.schedule, Resumed):
+        return job
+    if latest is not None:
+        start = checkpoint.read_meta(latest).training["schedule_start"]
+        return replace(job, stage=settled(stage, start))
+    parent = stage.origin.parent_path or job.folder.final(str(stage.origin.parent))
+    stage, text = resumed_at_first(stage, parent, list(read(job.folder.log(stage.name))))
+    log.write(LoggedNotice(step=state.step, tokens=0, text=text))
+    yield Notice(text=text)
+    return replace(job, stage=stage)
 
 
 def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
@@ -178,7 +198,34 @@ def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[S
             clip_norm=stage.optimizer.clip_norm,
             clip_value=stage.optimizer.clip_value,
         ),
+        faster=_faster(stage, state.model),
     )
+
+
+def _faster(stage: StagePlan, model: GPT) -> Faster | None:
+    """Return the entries that growth added, which follow from the plan alone, and their rate."""
+    if stage.rewarm is None or stage.origin.plan is None:
+        return None
+    return Faster(entries=new_entries(model, stage.origin.plan), factor=stage.rewarm)
+
+
+def new_entries(model: GPT, plan: GrowthPlan) -> list[tuple[Tensor, Tensor]]:
+    """Return each parameter that growth added to, with where it did: neither kept nor a first copy.
+
+    Args:
+        model: The child.
+        plan: What it was grown by.
+    """
+    grower = Grower(plan)
+    found = [
+        (parameter, _is_new(grower.factors(name)).to(parameter.device))
+        for name, parameter in model.named_parameters()
+    ]
+    return [(parameter, new) for parameter, new in found if new.any()]
+
+
+def _is_new(factors: Factors) -> Tensor:
+    return ~factors.kept | (factors.seniority < 1.0)
 
 
 def _write(log: Writer, records: Iterable[AnyRecord]) -> None:
@@ -348,7 +395,12 @@ def own_stretch(stage: StagePlan, *, tokens: int) -> Ancestor:
 def schedule_facts(stage: StagePlan, step: int) -> dict[str, Any]:
     """Return where the schedule stands: a child's advisers ask whether its parent was annealed."""
     share = stage.schedule(max(step - 1, 0))
-    return {"steps": stage.pace.steps, "lr_share_of_peak": share, "context": stage.context}
+    return {
+        "steps": stage.pace.steps,
+        "lr_share_of_peak": share,
+        "context": stage.context,
+        **course_facts(stage),
+    }
 
 
 def _certificate(job: Training) -> dict[str, Any] | None:

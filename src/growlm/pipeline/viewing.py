@@ -12,7 +12,7 @@ from growlm.checkpoint import Meta
 from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
-from growlm.optim.schedule import Cosine
+from growlm.pipeline import rates
 from growlm.pipeline.data import Sources, packed_sources, stage_data
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
@@ -187,20 +187,12 @@ def _rotary(config: GPTConfig) -> dict[str, float]:
 
 
 def _hyperparameters(stage: StagePlan) -> dict[str, str]:
-    optimizer, schedule = stage.optimizer, stage.schedule
+    optimizer = stage.optimizer
     clips = {"norm": optimizer.clip_norm, "value": optimizer.clip_value}
     clip = ", ".join(f"{kind} {limit:g}" for kind, limit in clips.items() if limit is not None)
-    end = f"to {schedule.final_share:.0%} of the peak"
-    decay = (
-        f"cosine {end}"
-        if isinstance(schedule, Cosine)
-        else f"warmup-stable-decay, the last {schedule.decay_steps:,} steps {end}"
-    )
     return {
         "optimizer": "AdamW",
-        "peak learning rate": f"{optimizer.peak_lr:g}",
-        "warm-up": f"{schedule.warmup_steps:,} steps",
-        "schedule": decay,
+        **rates.words(stage),
         "betas": f"{optimizer.betas[0]:g}, {optimizer.betas[1]:g}",
         "eps": f"{optimizer.eps:g}",
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",

@@ -88,7 +88,7 @@ def crosscheck(experiment: Experiment) -> None:
     for position, stage in enumerate(experiment.stage):
         earlier = experiment.stage[:position]
         _check_parent(stage, earlier)
-        _check_exact(stage)
+        _check_schedule(stage)
         _check_control(stage, earlier)
         _check_batch(stage)
         _check_context(stage, experiment.stage)
@@ -135,15 +135,22 @@ def _check_parent(stage: Stage, earlier: Sequence[Stage]) -> None:
         )
 
 
-def _check_exact(stage: Stage) -> None:
-    """Refuse clipping where the child is to train as its parent would: norms change by growth."""
-    clipped = stage.optimizer.clip_norm or stage.optimizer.clip_value
-    if stage.grow is not None and stage.grow.optimizer_state == "exact" and clipped:
+def _check_schedule(stage: Stage) -> None:
+    """Refuse what only a child can do in a stage that does not grow."""
+    if stage.grow is not None:
+        return
+    if stage.schedule.kind == "resume":
         raise RecipeError(
-            f"stage.{stage.name}.optimizer not to clip: with optimizer_state = exact the child "
-            "follows its parent, and a limit on gradients means something else after growth",
-            got=f"{clipped:g}",
-            fix="optimizer_state = asymmetric, or no clipping",
+            f"stage.{stage.name}.schedule.kind to be one that begins anew, cosine or "
+            "warmup-stable-decay, in a stage that does not grow",
+            got="'resume', which goes on with a parent's",
+            fix="cosine",
+        )
+    if stage.schedule.rewarm is not None:
+        raise RecipeError(
+            f"stage.{stage.name}.schedule.rewarm in a stage that grows: it is for new parameters",
+            got="a stage whose parameters are all new",
+            fix="removing rewarm",
         )
 
 

@@ -58,6 +58,10 @@ class Grow(Section, frozen=True):
     """How MLP units are added, heads where positions let them be cloned, and head width: fresh, or
     as copies that are read alike, unevenly, or with noise that cancels (residual copies too)."""
 
+    new_tokens: Literal["pieces", "mean"] = "pieces"
+    """What the tokens begin as that ``tokenizer.file`` has beyond the parent's: the mean of those
+    that the parent spells them with, or of all."""
+
     optimizer_state: Literal["drop", "copy", "asymmetric", "exact"] = "asymmetric"
     """What becomes of the parent's optimizer moments."""
 
@@ -65,7 +69,7 @@ class Grow(Section, frozen=True):
     def grows(self) -> "Grow":
         """Refuse a growth that changes no size."""
         sizes = (self.layers, self.width, self.heads, self.kv_heads, self.head_width, self.mlp)
-        if all(size is None for size in sizes):
+        if all(size is None for size in sizes) and "new_tokens" not in self.model_fields_set:
             raise refusal("to grow something", got="no size", fix="adding layers or width")
         return self
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from growlm.recipe.values import Beta, Section, Share
 
@@ -29,6 +29,16 @@ class Optimizer(Section, frozen=True):
     """Largest absolute value of each gradient entry."""
 
 
+class Rewarm(Section, frozen=True):
+    """A higher learning rate for what growth added."""
+
+    factor: Annotated[float, Field(gt=1.0)] = 1.3
+    """Learning rate of new parameters at their highest, over that of the others."""
+
+    steps: PositiveInt = 250
+    """Steps in which they rise to it; from there they come down to the others' minimum."""
+
+
 class Cosine(Section, frozen=True):
     """Linear warm-up, then half a cosine down to a share of the peak."""
 
@@ -40,6 +50,9 @@ class Cosine(Section, frozen=True):
 
     final_lr_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     """Learning rate at the end, as a share of the peak."""
+
+    rewarm: Rewarm | None = None
+    """In a stage that grows: let new parameters learn faster than old ones for a while."""
 
 
 class WarmupStableDecay(Section, frozen=True):
@@ -57,5 +70,25 @@ class WarmupStableDecay(Section, frozen=True):
     final_lr_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Learning rate at the end, as a share of the peak."""
 
+    rewarm: Rewarm | None = None
+    """In a stage that grows: let new parameters learn faster than old ones for a while."""
 
-Schedule = Annotated[Cosine | WarmupStableDecay, Field(discriminator="kind")]
+
+class Resume(Section, frozen=True):
+    """In a stage that grows: the parent's schedule, from the step where its loss was the child's.
+
+    The child of an exact growth goes on from the parent's last step. The schedule is stretched so
+    that it ends with this stage.
+    """
+
+    kind: Literal["resume"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt = 150
+    """Steps from 0 to where the parent's schedule stood."""
+
+    rewarm: Rewarm | None = None
+    """Let new parameters learn faster than old ones for a while."""
+
+
+Schedule = Annotated[Cosine | WarmupStableDecay | Resume, Field(discriminator="kind")]

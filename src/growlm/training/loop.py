@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from jaxtyping import Int
 from torch import Tensor
 
 from growlm.base.errors import TrainingError
 from growlm.optim.adamw import set_lr
+from growlm.optim.rewarm import Entries
 from growlm.optim.schedule import Schedule
 from growlm.runlog import Step
 from growlm.training.state import TrainState
@@ -16,6 +18,14 @@ from growlm.training.step import StepSettings, train_step
 
 Batches = Callable[[int], Int[Tensor, "B T_plus_1"]]
 """The batch at a cursor: a pure function, so that resuming needs the cursor alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faster:
+    """Entries that learn faster than the others, and how much faster at each step."""
+
+    entries: Entries
+    factor: Callable[[int], float]
 
 
 def train(
@@ -26,6 +36,7 @@ def train(
     steps: int,
     peak_lr: float,
     settings: StepSettings,
+    faster: Faster | None = None,
 ) -> Iterator[Step]:
     """Yield a record for each step, until the stage has done all its steps.
 
@@ -38,6 +49,7 @@ def train(
         steps: Steps of the whole stage.
         peak_lr: Learning rate at the top of the schedule.
         settings: Micro-batch and clipping.
+        faster: What learns at a rate of its own, if anything does.
 
     Raises:
         TrainingError: The loss is no longer a finite number.
@@ -47,7 +59,14 @@ def train(
         lr = peak_lr * schedule(state.step)
         set_lr(state.optimizer, lr)
         ids_BT1 = batches(state.cursor)
-        result = train_step(state.model, state.optimizer, ids_BT1, settings)
+        result = train_step(
+            state.model,
+            state.optimizer,
+            ids_BT1,
+            settings,
+            entries=faster.entries if faster else (),
+            factor=faster.factor(state.step) if faster else 1.0,
+        )
         loss = float(result.loss)
         _check_finite(loss, step=state.step, lr=lr)
         state.step += 1

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from growlm.model.gpt import GPT
 from growlm.model.loss import cross_entropy_sum
+from growlm.optim.clipping import clip_gradients
+from growlm.optim.rewarm import Entries, step_farther
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,9 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     ids_BT1: Int[Tensor, "B T_plus_1"],
     settings: StepSettings,
+    *,
+    entries: Entries = (),
+    factor: float = 1.0,
 ) -> StepResult:
     """Take one step on a batch; its micro-batches add up to the same gradient.
 
@@ -45,6 +50,8 @@ def train_step(
         optimizer: Its learning rate is already set.
         ids_BT1: Token ids; each row is a sequence and its next token.
         settings: Micro-batch and clipping.
+        entries: Those that move ``factor`` times as far as the learning rate says.
+        factor: As said.
     """
     model.train()
     targets = ids_BT1[:, 1:].numel()
@@ -53,8 +60,13 @@ def train_step(
         loss = batch_loss_sum(model, micro_ids) / targets
         loss.backward()
         losses.append(loss.detach())
-    norm = _clip(model, settings)
-    optimizer.step()
+    norm = clip_gradients(
+        model.parameters(),
+        optimizer,
+        max_norm=settings.clip_norm,
+        max_value=settings.clip_value,
+    )
+    step_farther(optimizer, entries, factor=factor)
     optimizer.zero_grad(set_to_none=True)
     return StepResult(loss=torch.stack(losses).sum(), gradient_norm=norm)
 
@@ -72,14 +84,3 @@ def batch_loss_sum(model: GPT, ids_BT1: Int[Tensor, "B T_plus_1"]) -> Float[Tens
         ids_BT1[:, 1:].flatten(),
         vocab_size=model.config.vocab_size,
     )
-
-
-def _clip(model: GPT, settings: StepSettings) -> Float[Tensor, ""]:
-    parameters = list(model.parameters())
-    gradients = [each.grad for each in parameters if each.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
-    if settings.clip_norm is not None:
-        nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
-    if settings.clip_value is not None:
-        nn.utils.clip_grad_value_(parameters, settings.clip_value)
-    return norm

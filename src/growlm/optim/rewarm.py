@@ -1,0 +1,23 @@
+"""Steps in which some entries, those that growth added, move farther than the others."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Entries = Sequence[tuple[Tensor, Tensor]]
+"""Parameters, each with a mask that broadcasts to it and says which of its entries are meant."""
+
+
+@torch.no_grad()
+def step_farther(optimizer: torch.optim.Optimizer, entries: Entries, *, factor: float) -> None:
+    """Take the optimizer's step, in which some entries move ``factor`` times as far.
+
+    AdamW's step is proportional to the learning rate, so that is the step they would take at
+    ``factor`` times the rate. No other entry differs by a bit from the plain step.
+    """
+    farther = entries if factor != 1.0 else ()
+    before = [parameter.clone() for parameter, _ in farther]
+    optimizer.step()
+    for (parameter, meant), start in zip(farther, before, strict=True):
+        parameter.copy_(torch.where(meant, torch.lerp(start, parameter, factor), parameter))
