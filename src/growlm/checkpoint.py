@@ -1,6 +1,6 @@
 """Checkpoints: a folder of config, weights, optimizer and lineage that is whole or absent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
@@ -22,7 +22,15 @@ from growlm.base.files import (
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import weight_shapes
 from growlm.model.weights import EVERY, Read, pieces
-from growlm.tensorfile import load_tensor, load_tensors, save_tensors, stream_tensors
+from growlm.tensorfile import (
+    ENTRY_BYTES,
+    Unread,
+    load_tensor,
+    load_tensors,
+    save_in_turn,
+    save_tensors,
+    stream_tensors,
+)
 
 FORMAT = 3
 META = "checkpoint.json"
@@ -30,6 +38,12 @@ WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
 TOKENIZER = "tokenizer.json"
+KEYS = 8
+"""Tensors of optimizer state that a weight has, at most."""
+
+KEY_BYTES = 16
+"""Letters of the longest key of them, and the dot."""
+
 DIGEST = "sha256"
 """The key in ``checkpoint.json`` under which the digest of all its other keys stands."""
 
@@ -189,6 +203,21 @@ def write_weights(folder: Path, config: GPTConfig, read: Read) -> str:
     )
 
 
+def write_optimizer(folder: Path, config: GPTConfig, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Write a checkpoint's optimizer state, one tensor in memory at a time.
+
+    Args:
+        folder: The checkpoint's, best from ``whole_folder``.
+        config: The model's shape.
+        tensors: The state, by ``KEY.NAME``.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    names = sum(KEYS * (KEY_BYTES + len(name) + ENTRY_BYTES) for name in weight_shapes(config))
+    save_in_turn(folder / OPTIMIZER, tensors, names_bytes=names)
+
+
 def read_meta(path: Path) -> Meta:
     """Read what a checkpoint says of itself, without its tensors.
 
@@ -278,6 +307,11 @@ def reader(path: Path) -> Read:
         return load_tensor(path / WEIGHTS, name, rows)
 
     return read
+
+
+def unread_optimizer(path: Path) -> Mapping[str, Tensor]:
+    """Return a checkpoint's optimizer state, each tensor read when asked for; empty without."""
+    return Unread(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
 
 
 def load_optimizer(path: Path) -> dict[str, Tensor]:

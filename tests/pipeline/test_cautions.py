@@ -66,3 +66,25 @@ def test_it_is_not_said_of_what_is_trained_already_or_not_asked_for(growlm, agai
     assert ANNEALED not in done.stdout
     done = growlm("train", recipe, "--out", recipe.parent / "run", "--stage", "base", "--json")
     assert ANNEALED not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("units", "state", "named"),
+    [
+        ("noised", "asymmetric", False),
+        ("noised", "drop", False),
+        ("uneven", "exact", True),
+        ("even", "copy", True),
+        ("even", "drop", True),
+        ("even", "asymmetric", False),
+    ],
+)
+def test_copies_that_nothing_parts_are_named(recipe, *, units, state, named):
+    grow = 'grow = { from = "base", layers = 2, depth = "interleave"'
+    assert grow in recipe.read_text()
+    wider = f'mlp = 128, units = "{units}", optimizer_state = "{state}"'
+    deeper = grow.replace("interleave", "insert")
+    recipe.write_text(recipe.read_text().replace(grow, f"{deeper}, {wider}"))
+    texts = [text for text in told(recipe) if "start equal and nothing parts them" in text]
+    assert len(texts) == named
+    assert all(text.startswith("stage 'grown': copies of mlp start equal") for text in texts)

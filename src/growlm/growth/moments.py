@@ -20,7 +20,23 @@ POWERS = {"exp_avg": 1, "exp_avg_sq": 2, MOMENTUM: 1}
 
 
 def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -> dict[str, Tensor]:
-    """Return the child's optimizer state.
+    """Return the child's optimizer state, all of it in memory.
+
+    Args:
+        parent: As :func:`grown_moments` has it.
+        plan: As there.
+        mode: As there.
+
+    Raises:
+        GrowthError: As there.
+    """
+    return dict(grown_moments(parent, plan, mode=mode))
+
+
+def grown_moments(
+    parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str
+) -> Iterator[tuple[str, Tensor]]:
+    """Return the child's optimizer state, one tensor after the other by ``KEY.NAME``.
 
     A child's gradient is gamma times its parent's, so its moments are gamma and gamma squared
     times its parent's; c is the factor of its value. ``drop`` forgets all state. ``copy`` gives
@@ -49,18 +65,17 @@ def grow_moments(parent: Mapping[str, Tensor], plan: GrowthPlan, *, mode: str) -
             or of Muon's momentum.
     """
     check_mode(mode)
-    if mode == "drop":
-        return {}
     if mode == "exact":
         check_lawful(plan)
         _check_entrywise(parent)
     grower = Grower(plan)
     names = list(dict.fromkeys(full_name.partition(".")[2] for full_name in parent))
-    return {
-        f"{key}.{name}": tensor
+    names = [] if mode == "drop" else names
+    return (
+        (f"{key}.{name}", tensor)
         for name in child_names(names, plan)
         for key, tensor in _state(grower, name, parent, mode)
-    }
+    )
 
 
 def _state(

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from growlm.checkpoint import read_meta
+from growlm.checkpoint import OPTIMIZER, read_meta
 from growlm.growth.advise import is_annealed
+from growlm.growth.symmetry import locked
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.stageplan import StagePlan
 
@@ -11,11 +12,25 @@ from growlm.pipeline.stageplan import StagePlan
 def cautions(plan: Plan, stage: StagePlan) -> Iterator[str]:
     """Yield what should be said of a stage before it is trained, one sentence each."""
     yield from _annealed(plan, stage)
+    yield from _locked(stage)
     if stage.origin.spare_rows:
         yield (
             f"stage '{stage.name}': its tokenizer's first {stage.origin.spare_rows:,} new ids take "
             f"rows that '{stage.origin.parent_path}' has to spare, as they are; nothing says what "
             "these hold"
+        )
+
+
+def _locked(stage: StagePlan) -> Iterator[str]:
+    """Say that some copies would stay copies, which is known when the parent is."""
+    grow, plan, path = stage.origin.grow, stage.origin.plan, stage.origin.parent_path
+    if grow is None or plan is None:
+        return
+    stateless = path is not None and OPTIMIZER not in read_meta(path).files
+    if spaces := locked(plan, "drop" if stateless else grow.optimizer_state):
+        yield (
+            f"stage '{stage.name}': copies of {', '.join(spaces)} start equal and nothing parts "
+            'them, so they add nothing; units = "noised" parts them'
         )
 
 

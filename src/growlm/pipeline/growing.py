@@ -10,7 +10,7 @@ from growlm.checkpoint import Ancestor, Contents, Meta
 from growlm.corpus.tokenizer import added_pieces, from_json, with_tokens
 from growlm.growth.apply import Grower
 from growlm.growth.certificate import Certificate
-from growlm.growth.moments import check_lawful, check_mode, grow_moments
+from growlm.growth.moments import check_lawful, check_mode, grown_moments
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.target import Asked, Operators, Target
 from growlm.huggingface.reading import Folder, read_folder, reader
@@ -90,8 +90,8 @@ class _Job:
 def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
     """Write the child and its certificate; nothing is left behind where that fails.
 
-    One tensor at a time is in memory, and of the vocabulary's only a block of rows; the
-    optimizer's state is read whole. The child is compared with its parent as it was read back.
+    One tensor at a time is in memory, and of the vocabulary's only a block of rows. The child is
+    compared with its parent as it was read back.
 
     Args:
         growth: What to grow, how, and where to.
@@ -201,8 +201,12 @@ def _grow_checkpoint(job: _Job, place: Path, run: RunFolder | None) -> Certifica
     meta = job.parent.known_meta
     digest = checkpoint.write_weights(place, job.config, Grower(job.plan).reader(job.parent.read))
     read_back = replace(job.parent, path=place, config=job.config, read=checkpoint.reader(place))
-    optimizer = checkpoint.load_optimizer(job.parent.path)
-    state = job.growth.optimizer_state if optimizer else "none"
+    optimizer = checkpoint.unread_optimizer(job.parent.path)
+    mode = job.growth.optimizer_state
+    if optimizer and mode != "drop":
+        moments = grown_moments(optimizer, job.plan, mode=mode)
+        checkpoint.write_optimizer(place, job.config, moments)
+    state = mode if optimizer else "none"
     found = _certificate(job, read_back, run, optimizer_state=state)
     contents = Contents(
         config=job.config,
@@ -216,7 +220,7 @@ def _grow_checkpoint(job: _Job, place: Path, run: RunFolder | None) -> Certifica
         tokenizer_files=job.tokens.files,
         certificate=found.model_dump(mode="json"),
         weights=None,
-        optimizer=grow_moments(optimizer, job.plan, mode=job.growth.optimizer_state),
+        optimizer={},
         random={},
     )
     checkpoint.write(place, contents, known={checkpoint.WEIGHTS: digest})
