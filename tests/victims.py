@@ -102,6 +102,19 @@ def kill_at(step: str | None, chances: int) -> None:
     Writer.write = write_half
 
 
+def kill_in_weights(pieces: int) -> None:
+    """Die while weights are streamed, when so many pieces of them have been written."""
+    countdown = Countdown(None, pieces)
+    contents = tensorfile._contents
+
+    def risky(name: str, shape: tuple[int, ...], given: Any) -> Any:
+        for content in contents(name, shape, given):
+            yield content
+            countdown.risk()
+
+    tensorfile._contents = risky
+
+
 def signal_at(number: int, step: int) -> None:
     """Receive a signal right after a training step has been logged."""
     write = Writer.write
@@ -128,6 +141,7 @@ def become(user: int) -> None:
 
 MISHAPS: dict[str, Callable[..., None]] = {
     "kill_at": kill_at,
+    "kill_in_weights": kill_in_weights,
     "signal_at": signal_at,
     "limit_files": limit_files,
     "become": become,

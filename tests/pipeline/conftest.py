@@ -1,5 +1,6 @@
 """What tests of the steps share: what a run did, folders by transformers, parents, growths."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,7 @@ def theirs() -> Callable[[Path], Any]:
     """Return a function: a folder -> its model, as transformers loads it without a complaint."""
     transformers: Any = pytest.importorskip("transformers")
 
+    @functools.cache  # a path is written once
     def load(path: Path) -> Any:
         model, loading = transformers.AutoModelForCausalLM.from_pretrained(
             path, output_loading_info=True
@@ -190,7 +192,8 @@ def saved(
         **changes: Any,
     ) -> Path:
         own = {"linear_bias": False, "norm_bias": False, "mlp": 64}
-        config = tiny_config(vocab_size=270, padded_vocab_size=384, **{**own, **changes})
+        rows = {"vocab_size": 270, "padded_vocab_size": 384}
+        config = tiny_config(**{**own, **rows, **changes})
         weights = tiny_model(config, seed=seed, dtype=dtype).state_dict()
         stretch = checkpoint.Ancestor(
             stage="base", origin="scratch", layers=2, tokens=8, flops=1.0, weights_sha256=""
