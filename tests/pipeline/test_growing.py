@@ -21,6 +21,7 @@ from growlm.huggingface.reading import INDEX, read_folder
 from growlm.huggingface.tokens import CARRIED, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
 from growlm.huggingface.writing import write
 from growlm.model.weights import Read
+from growlm.optim.scaled_adamw import CLIP_WEIGHT, SCALES
 from growlm.pipeline import growing
 from growlm.pipeline.certifying import CERTIFICATE, stored_certificate
 from growlm.pipeline.converting import import_folder
@@ -233,7 +234,7 @@ class TestCheckpoints:
         assert set(after) == set(expected)
         assert all(torch.equal(after[name], expected[name]) for name in expected)
         keys = {name.partition(".")[0] for name in after}
-        factors = {"lr_scale", "decay_scale", "eps_scale"} if mode == "exact" else set()
+        factors = {*SCALES, CLIP_WEIGHT} if mode == "exact" else set()
         kept = {"step", "exp_avg", "exp_avg_sq"} if mode != "drop" else set()
         assert keys == kept | factors
         named = set(checkpoint.load_weights(child)) if mode != "drop" else set()
