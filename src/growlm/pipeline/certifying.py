@@ -121,6 +121,7 @@ def certify(parent: Path, child: Path, *, run: RunFolder | None) -> Certified:
         plan=stored.asked.plan(before.config),
         optimizer_state=stored.optimizer_state,
     )
+    _check_plan(pair.plan, stored)
     _check_shape(pair)
     found = certificate_of(pair, batches)
     _check_stored(stored, found)
@@ -283,6 +284,17 @@ def _check_parent(parent: Model, stored: Certificate) -> None:
         )
 
 
+def _check_plan(plan: GrowthPlan, stored: Certificate) -> None:
+    """Refuse a certificate that does not ask for the plan whose digest it gives."""
+    found = digest_of(plan.as_dict())
+    if found != stored.plan_sha256:
+        raise GrowthError(
+            f"the plan {stored.plan_sha256[:12]}…, as the certificate says",
+            got=f"{found[:12]}… from what it was asked for",
+            fix="the growlm that grew the child",
+        )
+
+
 def _check_shape(pair: Pair) -> None:
     """Refuse a child of another shape than its plan's; it may be trained at any context."""
     planned, found = pair.plan.child.as_dict(), pair.child.config.as_dict()
@@ -298,12 +310,6 @@ def _check_shape(pair: Pair) -> None:
 
 def _check_stored(stored: Certificate, found: Certificate) -> None:
     """Refuse a certificate that says anything else than what is found now, measurements aside."""
-    if found.plan_sha256 != stored.plan_sha256:
-        raise GrowthError(
-            f"the plan {stored.plan_sha256[:12]}…, as the certificate says",
-            got=f"{found.plan_sha256[:12]}… from what it was asked for",
-            fix="the growlm that grew the child",
-        )
     said, says = (each.model_dump(mode="json", exclude=MEASURED) for each in (stored, found))
     odd = [name for name in says if said[name] != says[name]]
     if odd:
