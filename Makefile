@@ -20,8 +20,8 @@ setup: .venv/ready  ## make .venv with the pinned versions
 demo: setup  ## train, grow, compare and log in a few minutes, on text that Python carries
 	$(BIN)/growlm demo
 
-test: setup  ## the whole test suite, then the compiled tests without the shape hook
-	$(BIN)/pytest -q -m "not gpu"
+test: setup  ## the whole test suite, a process for each of two cores
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not gpu"
 
 lint: setup  ## format, rules, floors, types
 	$(BIN)/ruff format --check
