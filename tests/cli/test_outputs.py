@@ -38,6 +38,7 @@ def test_quiet_commands_print_nothing(growlm, again):
         ("train", recipe, "--out", run, "--stage", "base"),
         ("run", recipe, "--out", run),
         ("grow", final, again / "child", "--layers", 3),
+        ("certify", final, again / "child"),
         ("average", final, kept, "--out", again / "average"),
         ("evaluate", final),
         ("log", run),
@@ -182,6 +183,122 @@ class TestGrow:
             == 0
         )
         assert not (tmp_path / "child/optimizer.safetensors").exists()
+
+    def test_says_that_it_did_not_measure_where_it_was_told_not_to(self, growlm, stages, tmp_path):
+        words = ("grow", stages / "base/training/final", tmp_path / "child", "--layers", 2)
+        done = growlm(*words, "--unmeasured")
+        assert done.stdout.splitlines()[1] == "not measured yet: growlm certify does it"
+        assert "certificate  1 -> 2 layers by interleave (approximate)" in (
+            growlm("inspect", tmp_path / "child").stdout
+        )
+
+    @pytest.mark.parametrize("how", [(), ("--new-tokens", "mean")])
+    def test_adds_tokens_without_a_size(self, growlm, stages, tmp_path, how):
+        words = ("--add-token", "<|user|>", "--add-token", "<|bot|>", *how, "--unmeasured")
+        parent = stages / "base/training/final"
+        done = growlm("grow", parent, tmp_path / "child", *words)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(
+            f"{tmp_path / 'child'}: 300 -> 302 vocab_size (approximate), 9,264 -> 9,264 parameters"
+        )
+        (found,) = lines(growlm("inspect", tmp_path / "child", "--json"))
+        pieces = found["certificate"]["asked"]["new_tokens"]
+        assert (pieces == [[], []]) == bool(how)
+
+
+class TestCertify:
+    def test_shows_what_holds_and_what_was_measured(self, growlm, stages):
+        parent, child = stages / "base/training/final", stages / "grown/grown"
+        done = growlm("certify", parent, child)
+        assert done.returncode == 0, done.stderr
+        first, *rest = [line.rstrip() for line in done.stdout.splitlines()]
+        assert first == f"{child}: its certificate holds"
+        assert rest[:6] == [
+            "growth       1 -> 2 layers by interleave (approximate)",
+            "             layers are repeated and all of them are heard",
+            "parameters   9,264 -> 12,368, as the formula has it",
+            "weights      each is what the plan makes of the parent, to the last bit",
+            "optimizer    13 weights decay and 5 do not; each is in one group",
+            "norm cliff   1 times the parent's mean step between layers",
+        ]
+        (stored,) = lines(growlm("inspect", child, "--json"))
+        assert f"plan         {stored['certificate']['plan_sha256']}" in rest
+        rows = [line for line in rest if line.startswith((" float", " bfloat"))]
+        assert [row.split()[:3] for row in rows] == [
+            [dtype, context, tokens]
+            for context, tokens in (("16", "128"), ("8", "64"))
+            for dtype in ("float64", "float32", "bfloat16")
+        ]
+
+    def test_gives_json_with_the_certificate_made_anew(self, growlm, stages):
+        parent, child = stages / "base/training/final", stages / "grown/grown"
+        (found,) = lines(growlm("certify", parent, child, "--json"))
+        (stored,) = lines(growlm("inspect", child, "--json"))
+        assert found["certificate"] == stored["certificate"]
+        assert found["measurements"] == stored["certificate"]["measurements"]
+        assert (found["holds"], found["unclaimed"]) == (True, None)
+        counts = (found["parent_parameters"], found["child_parameters"])
+        assert counts == (9_264, 12_368)
+
+    def test_compares_what_claims_nothing_and_says_why(self, growlm, stages):
+        parent, child = stages / "base/training/final", stages / "grown/training/final"
+        done = growlm("certify", parent, child)
+        reason = "it was trained for 768 tokens since it was grown, and claims nothing now"
+        assert done.stdout.splitlines()[:2] == [
+            f"{child}: {reason}",
+            "parameters   9,264 -> 12,368",
+        ]
+        assert " float32 " in done.stdout
+        (found,) = lines(growlm("certify", parent, child, "--json"))
+        assert (found["holds"], found["certificate"]) == (False, None)
+        assert (found["unclaimed"], len(found["measurements"])) == (reason, 6)
+        (found,) = lines(growlm("certify", parent, stages / "scratch/training/final", "--json"))
+        assert found["unclaimed"] == "it has no certificate, so it claims nothing"
+
+    def test_takes_the_texts_of_the_run_that_is_named(self, growlm, stages, tmp_path):
+        parent = shutil.copytree(stages / "base/training/final", tmp_path / "parent")
+        child = stages / "grown/grown"
+        (alone,) = lines(growlm("certify", parent, child, "--json"))
+        assert alone["certificate"]["batches"] == "random tokens"
+        (found,) = lines(growlm("certify", parent, child, "--run", stages.parent, "--json"))
+        assert found["certificate"]["batches"] == "held-out"
+
+
+class TestShrink:
+    @pytest.fixture
+    def child(self, growlm, stages, tmp_path):
+        words = ("grow", stages / "base/training/final", tmp_path / "child", "--layers", 2)
+        assert growlm(*words, "--depth", "insert", "--unmeasured").returncode == 0
+        return tmp_path / "child"
+
+    def test_says_what_it_did_and_what_it_is_worth(self, growlm, child, tmp_path):
+        done = growlm("shrink", child, tmp_path / "again")
+        assert done.stdout == (
+            f"{tmp_path / 'again'}: 12,368 -> 9,264 parameters\n"
+            "grown again, it gives the child's weights with a largest difference of 0\n"
+        )
+        assert "shrunk from child, 1 layers" in growlm("inspect", tmp_path / "again").stdout
+
+    def test_gives_json_or_nothing(self, growlm, child, tmp_path):
+        (found,) = lines(growlm("shrink", child, tmp_path / "again", "--json"))
+        assert found == {
+            "child_parameters": 12_368,
+            "parent_parameters": 9_264,
+            "child_tokens": 0,
+            "largest_change": 0.0,
+        }
+        assert growlm("shrink", child, tmp_path / "quiet", "--quiet").stdout == ""
+
+    def test_refuses_what_was_not_grown_exactly(self, refusal, stages, tmp_path):
+        assert refusal("shrink", stages / "grown/grown", tmp_path / "again") == (
+            "expected an exact growth, which can be taken back; got layers are repeated and all of "
+            "them are heard. Try the parent's own checkpoint."
+        )
+        base = stages / "base/training/final"
+        assert refusal("shrink", base, tmp_path / "again") == (
+            "expected a checkpoint that was grown, with its certificate; got "
+            f"{base}, which has none. Try the parent's own checkpoint."
+        )
 
 
 class TestAverage:

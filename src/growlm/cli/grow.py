@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from growlm.base.errors import RecipeError
+from growlm.base.errors import RecipeError, nearest
 from growlm.cli import options as shared
 from growlm.cli.parser import whole_number
 from growlm.cli.signals import caught
@@ -34,6 +34,10 @@ OPERATORS = {
 """Options that name an operator: their default and their choices."""
 
 
+BEGINNINGS = ("pieces", "mean")
+"""What new tokens may begin as: the mean of the tokens that spell them, or of all."""
+
+
 def layer_map(text: str) -> tuple[int, ...]:
     """Return a written layer map.
 
@@ -49,6 +53,24 @@ def layer_map(text: str) -> tuple[int, ...]:
         raise RecipeError(
             "--layer-map to be whole numbers with commas", got=f"'{text}'", fix="0,0,1,1"
         ) from None
+
+
+def beginning(text: str) -> str:
+    """Return what new tokens begin as.
+
+    >>> beginning("mean")
+    'mean'
+
+    Raises:
+        RecipeError: It is none of the ways.
+    """
+    if text not in BEGINNINGS:
+        raise RecipeError(
+            f"--new-tokens to be {' or '.join(BEGINNINGS)}",
+            got=f"'{text}'",
+            fix=nearest(text, BEGINNINGS),
+        )
+    return text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +140,7 @@ def _vocabulary(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--new-tokens",
-        choices=("pieces", "mean"),
+        type=beginning,
         default="pieces",
         metavar="HOW",
         help="what new tokens begin as: the mean of those that spell them, pieces, or of all, mean "

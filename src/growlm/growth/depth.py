@@ -187,7 +187,7 @@ def explicit(parent_layers: int, layer_map: Sequence[int]) -> DepthPlan:
             f"a layer map that uses each of the parent's layers 0 to {parent_layers - 1}",
             got=odd,
             fix="a map such as "
-            + " ".join(map(str, interleave(parent_layers, len(sources)).sources)),
+            + ",".join(map(str, interleave(parent_layers, len(sources)).sources)),
         )
     silent = tuple(place for place, layer in enumerate(layer_map) if layer < 0)
     return DepthPlan(parent_layers=parent_layers, sources=sources, silent=silent)

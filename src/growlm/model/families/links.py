@@ -197,7 +197,9 @@ def _missing(
     return CheckpointError(
         f"every tensor of {family.name}",
         got=f"none called {_listed(missing)}{reason}" + f", but {_listed(extra)}" * bool(extra),
-        fix="the whole folder, and the config.json that belongs to it",
+        fix="the layout that transformers' save_pretrained writes"
+        if extra
+        else "the whole folder, and the config.json that belongs to it",
     )
 
 
