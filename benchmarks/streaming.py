@@ -2,7 +2,8 @@
 
 ``python benchmarks/streaming.py`` makes a Llama-shaped parent of 1.1B parameters in fp32, grows it
 tensor by tensor, copies what was written with ``cp``, and prints a table; ``--out`` keeps it. Both
-end with the bytes on the disk, and start with the parent in the page cache if it fits.
+end with the bytes on the disk, and start with the parent in the page cache if it fits. TMPDIR says on
+which disk.
 """
 
 import argparse
@@ -174,7 +175,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         parent, config = Path(folder, "parent"), shape(options.layers)
         make_parent(parent, config)
         found = dict(rows(parent, options.repeats))

@@ -15,8 +15,9 @@ from growlm.cli.signals import caught
 
 GROW = (
     "growlm grow [--layers N] [--width N] [--heads N] [--kv-heads N] [--head-width N] [--mlp N] "
-    "[--depth NAME] [--copies NAME] [--widen NAME] [--units NAME] [--layer-map 0,0,1,-2] "
-    "[--seed N] [--optimizer-state MODE] [--context T] [--run RUN] [--quiet] [--json] PARENT CHILD"
+    "[--depth NAME] [--copies NAME] [--widen NAME] [--units NAME] [--add-token TOKEN] "
+    "[--new-tokens HOW] [--layer-map 0,0,1,-2] [--seed N] [--optimizer-state MODE] [--context T] "
+    "[--run RUN] [--unmeasured] [--quiet] [--json] PARENT CHILD"
 )
 
 

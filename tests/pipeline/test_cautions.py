@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from growlm.base.version import VERSION
 from growlm.pipeline.cautions import cautions
-from growlm.pipeline.open import plan_of
+from growlm.pipeline.events import Begun, Notice, Stop
+from growlm.pipeline.open import plan_of, run_of
+from growlm.pipeline.run import everything
 
 ANNEALED = (
     "stage 'grown' grows from 'base', at 10% of its peak learning rate: annealed parents are "
@@ -52,13 +55,18 @@ def test_check_ends_with_it(growlm, recipe):
     assert json.loads(growlm("check", recipe, "--json").stdout)["notices"] == [ANNEALED]
 
 
-@pytest.mark.parametrize("command", [["run"], ["train", "--stage", "grown"]], ids=["run", "train"])
-def test_it_is_said_before_anything_is_done(growlm, recipe, command):
-    name, *options = command
-    done = growlm(name, recipe, "--out", recipe.parent / "run", "--json", *options)
+def test_it_is_said_before_a_stage_is_trained(growlm, recipe):
+    done = growlm("train", recipe, "--stage", "grown", "--out", recipe.parent / "run", "--json")
     first, second, *_ = (json.loads(line) for line in done.stdout.splitlines())
     assert first == {"event": "notice", "text": ANNEALED}
     assert second == {"event": "begun", "step": "prepare:tokenizer"}
+
+
+def test_it_is_said_before_a_run_does_anything(recipe):
+    with run_of(recipe, (), out=recipe.parent / "run", stop=Stop(), version=VERSION) as job:
+        events = everything(job)
+        assert next(events) == Notice(text=ANNEALED)
+        assert next(events) == Begun(step="prepare:tokenizer")
 
 
 def test_it_is_not_said_of_what_is_trained_already_or_not_asked_for(growlm, again, recipe):

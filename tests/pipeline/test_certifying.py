@@ -71,7 +71,7 @@ class TestWhatHolds:
         assert {each.max_logit_difference for each in found.measurements} == {0.0}
         assert found.unclaimed is None
         assert found.child_parameters == found.certificate.expected_parameters
-        measured = {"batches", "measurements", "regrown"}
+        measured = {"batches", "measurements", "regrown", "norm_cliff"}
         assert found.certificate.model_dump(exclude=measured) == before.model_dump(exclude=measured)
         assert stored_certificate(open_model(grown)) == before
 

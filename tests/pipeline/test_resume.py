@@ -174,7 +174,7 @@ def test_as_many_checkpoints_to_resume_from_are_kept_as_the_recipe_says(recipe, 
 
 CHILDREN = {
     "clipped and following its parent": (
-        'stage.grown.grow={from = "base", width = 32, optimizer_state = "exact"}',
+        'stage.grown.grow={from = "base", width = 32, units = "even", optimizer_state = "exact"}',
         "stage.grown.optimizer.clip_norm=0.5",
         "stage.grown.optimizer.clip_value=0.05",
     ),
