@@ -2,8 +2,8 @@
 
 ``python benchmarks/streaming.py`` makes a Llama-shaped parent of 1.1B parameters in fp32, grows it
 tensor by tensor, copies what was written with ``cp``, and prints a table; ``--out`` keeps it. Both
-end with the bytes on the disk, and start with the parent in the page cache if it fits. TMPDIR says on
-which disk.
+end with the bytes on the disk, and start with the parent in the page cache if it fits. ``TMPDIR``
+says on which disk.
 """
 
 import argparse
