@@ -175,7 +175,9 @@ def test_what_was_loaded_is_not_tied_to_the_file(saved: Path) -> None:
     checkpoint.verify(saved, checkpoint.read_meta(saved))
 
 
-def test_the_identity_sees_weights_and_facts(tmp_path: Path, model: GPT) -> None:
+def test_the_identity_sees_weights_and_facts(
+    tmp_path: Path, model: GPT, tiny_model: Callable[..., GPT]
+) -> None:
     contents = some_contents(model)
     metas = [
         checkpoint.save(tmp_path / name, each)
@@ -183,7 +185,7 @@ def test_the_identity_sees_weights_and_facts(tmp_path: Path, model: GPT) -> None
             ("one", contents),
             ("two", contents),
             ("three", some_contents(model, step=41)),
-            ("four", some_contents(GPT(model.config))),
+            ("four", some_contents(tiny_model(model.config, seed=1))),
         ]
     ]
     identities = [checkpoint.identity(meta) for meta in metas]

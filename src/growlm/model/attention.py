@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from growlm.model.config import GPTConfig
+from growlm.model.undrawn import Linear
 
 
 def alibi_slopes(heads: int) -> Float[Tensor, " H"]:
@@ -106,12 +107,12 @@ class Attention(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        self.query = nn.Linear(config.width, config.attention_width, bias=config.qkv_bias)
-        self.key = nn.Linear(config.width, config.kv_width, bias=config.qkv_bias)
-        self.value = nn.Linear(config.width, config.kv_width, bias=config.qkv_bias)
+        self.query = Linear(config.width, config.attention_width, bias=config.qkv_bias)
+        self.key = Linear(config.width, config.kv_width, bias=config.qkv_bias)
+        self.value = Linear(config.width, config.kv_width, bias=config.qkv_bias)
         self.query_norm = HeadNorm(config) if config.qk_norm else None
         self.key_norm = HeadNorm(config) if config.qk_norm else None
-        self.output = nn.Linear(config.attention_width, config.width, bias=config.output_bias)
+        self.output = Linear(config.attention_width, config.width, bias=config.output_bias)
 
     def forward(
         self,

@@ -10,6 +10,7 @@ from growlm.base.errors import CheckpointError, EvaluationError
 from growlm.model.attention import Places
 from growlm.model.config import GPTConfig
 from growlm.model.layers import Layer, Norm
+from growlm.model.undrawn import Embedding, Linear
 
 
 class GPT(nn.Module):
@@ -21,15 +22,15 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.padded_vocab_size, config.width)
+        self.embedding = Embedding(config.padded_vocab_size, config.width)
         self.position = (
-            nn.Embedding(config.context, config.width) if config.positions == "learned" else None
+            Embedding(config.context, config.width) if config.positions == "learned" else None
         )
         self.places = Places(config)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norm = Norm(config)
         self.head = (
-            None if config.tied else nn.Linear(config.width, config.padded_vocab_size, bias=False)
+            None if config.tied else Linear(config.width, config.padded_vocab_size, bias=False)
         )
 
     @property

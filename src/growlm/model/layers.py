@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from growlm.model.attention import Attention
 from growlm.model.config import GPTConfig
+from growlm.model.undrawn import Linear
 
 
 class Norm(nn.Module):
@@ -40,12 +41,10 @@ class MLP(nn.Module):
         bias = config.mlp_bias
         self.approximate = "tanh" if config.activation == "gelu-tanh" else "none"
         self.gate = (
-            nn.Linear(config.width, config.mlp, bias=bias)
-            if config.activation == "swiglu"
-            else None
+            Linear(config.width, config.mlp, bias=bias) if config.activation == "swiglu" else None
         )
-        self.up = nn.Linear(config.width, config.mlp, bias=bias)
-        self.down = nn.Linear(config.mlp, config.width, bias=bias)
+        self.up = Linear(config.width, config.mlp, bias=bias)
+        self.down = Linear(config.mlp, config.width, bias=bias)
 
     def forward(self, x_BTD: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Transform each token by itself."""
