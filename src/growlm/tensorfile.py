@@ -22,6 +22,7 @@ from torch import Tensor
 
 from growlm.base.errors import CheckpointError
 from growlm.base.files import storage, storage_error
+from growlm.base.memory import keep_freed
 
 FLOAT = "F32"
 """How the format calls the type that is written one by one."""
@@ -198,6 +199,7 @@ def stream_tensors(
     Raises:
         StorageError: The disk refused.
     """
+    keep_freed()
     digest, header = sha256(), _header(shapes)
     with storage(path), path.open("wb") as file, _Aside(file.write, digest.update) as aside:
         aside.take(len(header).to_bytes(8, "little") + header)

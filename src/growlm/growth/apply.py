@@ -1,13 +1,13 @@
 """Applying a plan: the parent's weights in, the child's out, one tensor at a time if need be."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from growlm.base.seeds import seed_for
 from growlm.growth.maps import NOISE, SpaceMap
+from growlm.growth.noise import Draw, groups, part, rms, stretches
 from growlm.growth.plan import GrowthPlan
 from growlm.model.init import STD
 from growlm.model.spaces import axes, is_layer_output, split_name
@@ -72,7 +72,7 @@ class Grower:
         grown = found
         for dim, (axis, role) in enumerate(self._touched(name)):
             if role != "indexes":
-                grown = _grown(grown, axis, role, _Draw(self.plan.seed, name, dim, rows.start))
+                grown = _grown(grown, axis, role, Draw(self.plan.seed, name, dim, rows.start))
         return self._parted(name, self._scaled(name, grown, rows))
 
     def _parent(self, name: str, parent: Read, rows: slice) -> Tensor:
@@ -158,7 +158,7 @@ class Grower:
         if grown.dim() < 2 or (plan.shrink == 1.0 and not plan.noise):
             return grown
         std = plan.output_noise if is_layer_output(name) else plan.noise
-        noise = _Draw(plan.seed, name, 2, rows.start).normal(grown.shape, std=std, like=grown)
+        noise = Draw(plan.seed, name, 2, rows.start).normal(grown.shape, std=std, like=grown)
         return plan.shrink * grown + noise
 
     def _parted(self, name: str, grown: Tensor) -> Tensor:
@@ -170,11 +170,13 @@ class Grower:
         if layer not in self.plan.depth.silent or grown.dim() < 2:
             return grown
         axis, _ = self._touched(name)[0]
-        copies = (axis.kept & (axis.seniority < 1)).to(grown.dtype)[:, None]
-        if not copies.any():
+        copies = (axis.kept & (axis.seniority < 1)).nonzero()[:, 0]
+        if not len(copies):
             return grown
-        draw = _Draw(self.plan.seed, name, 3, None)
-        return grown + copies * draw.normal(grown.shape, std=NOISE * float(grown.std()), like=grown)
+        drawn = Draw(self.plan.seed, name, 3, None).uniform(
+            (len(copies), *grown.shape[1:]), like=grown
+        )
+        return grown.index_add_(0, copies, drawn, alpha=NOISE * rms(grown))
 
     def _norm_scale(self, name: str) -> float:
         """Return the factor of a norm's gain or offset; 1 for everything else."""
@@ -228,7 +230,10 @@ class _Axis:
     plain: bool
     """Whether it changes nothing."""
     runs: tuple[tuple[int | None, int], ...]
-    """Stretches of sources that follow each other: where each begins, and how long it is."""
+    """Stretches of sources that follow each other: where each begins, and how long it is; none of a
+    plain one."""
+    groups: dict[int, tuple[tuple[int, ...], ...]]
+    """Where copies stand, by how many of a source there are."""
     index: Tensor
     kept: Tensor
     seniority: Tensor
@@ -237,52 +242,40 @@ class _Axis:
 
 
 def _axis_of(map_: SpaceMap) -> _Axis:
+    plain = map_.is_identity
     sources = [0 if source is None else source for source in map_.sources]
+    # A vocabulary is long, and mostly changes nothing.
+    seniority = (1.0,) * map_.size if plain else map_.seniority
     return _Axis(
         map=map_,
-        plain=map_.is_identity,
-        runs=tuple(_runs(map_.sources)),
+        plain=plain,
+        runs=() if plain else tuple(stretches(map_.sources)),
+        groups=groups(map_.sources) if map_.noise else {},
         index=torch.tensor(sources),
         kept=torch.tensor([source is not None for source in map_.sources]),
-        seniority=torch.tensor(map_.seniority, dtype=torch.float64),
+        seniority=torch.tensor(seniority, dtype=torch.float64),
         write=torch.tensor(map_.writes, dtype=torch.float64),
         read=torch.tensor(map_.reads, dtype=torch.float64),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Draw:
-    """A named stream of normal numbers, one for each axis of each tensor or block of rows."""
-
-    seed: int
-    name: str
-    dim: int
-    row: int | None
-    """Where the block begins; None for a whole tensor."""
-
-    def normal(self, shape: tuple[int, ...], *, std: float, like: Tensor) -> Tensor:
-        names = (self.name, str(self.dim), *([] if self.row is None else [str(self.row)]))
-        stream = torch.Generator().manual_seed(seed_for(self.seed, *names))
-        return (torch.randn(shape, generator=stream) * std).to(like.dtype)
-
-
-def _grown(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
+def _grown(tensor: Tensor, axis: _Axis, role: str, draw: Draw) -> Tensor:
     """Return a tensor grown along one axis."""
     if axis.plain:
         return tensor
     dim = draw.dim
     grown = _placed(tensor, axis, role, draw)
     factor = {"writes": axis.write, "reads": axis.read}.get(role)
-    if factor is not None:
-        # What fills a place without a source is already as large as it should be.
-        factor = torch.where(axis.kept, factor, 1.0).to(grown.dtype)
+    # What fills a place without a source is already as large as it should be.
+    factor = None if factor is None else torch.where(axis.kept, factor, 1.0).to(grown.dtype)
+    if factor is not None and not factor.eq(1.0).all():
         grown *= factor.view([-1 if other == dim else 1 for other in range(tensor.dim())])
     if role == "reads" and axis.map.noise:
-        grown += _cancelling(grown, tensor, axis, draw)
+        part(grown, axis.groups, share=axis.map.noise * rms(tensor), draw=draw)
     return grown
 
 
-def _placed(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
+def _placed(tensor: Tensor, axis: _Axis, role: str, draw: Draw) -> Tensor:
     """Return a tensor with every source in its places, and the other places filled."""
     dim, missing = draw.dim, axis.map.sources.count(None)
     filling = _filling(tensor, axis, role, draw, missing) if missing else tensor
@@ -297,36 +290,6 @@ def _placed(tensor: Tensor, axis: _Axis, role: str, draw: _Draw) -> Tensor:
     return torch.cat(parts, dim)
 
 
-def _runs(sources: Sequence[int | None]) -> Iterator[tuple[int | None, int]]:
-    """Yield stretches of sources that follow each other, or of none, and how long they are."""
-    start = 0
-    for place in range(1, len(sources) + 1):
-        before = sources[place - 1]
-        expected = None if before is None else before + 1
-        if place == len(sources) or sources[place] != expected:
-            yield sources[start], place - start
-            start = place
-
-
-def _cancelling(grown: Tensor, tensor: Tensor, axis: _Axis, draw: _Draw) -> Tensor:
-    """Return noise on what reads copies, whose sum over the copies of each source is zero.
-
-    Of k copies each is read by a k-th of a weight; the noise is a share of that. It is drawn for
-    each of the child's rows, so that it tells copies among those apart as well.
-    """
-    dim, kept = draw.dim, axis.kept.nonzero()[:, 0]
-    counts = axis.map.copies
-    copies = torch.tensor([counts[source or 0] for source in axis.map.sources])
-    # Taking the mean away leaves (k - 1) / k of the variance.
-    gain = torch.where(copies > 1, (copies * (copies - 1).clamp(min=1)).double() ** -0.5, 0.0)
-    std = axis.map.noise * float(tensor.std())
-    noise = replace(draw, dim=dim + 4).normal(grown.shape, std=std, like=grown)
-    sums = torch.zeros_like(tensor).index_add_(dim, axis.index[kept], noise.index_select(dim, kept))
-    shape = [-1 if other == dim else 1 for other in range(grown.dim())]
-    noise -= sums.index_select(dim, axis.index) / copies.to(noise.dtype).view(shape)
-    return noise * (gain * axis.kept).to(noise.dtype).view(shape)
-
-
 _DRAWN = {("writes", "new"), ("reads", "mean"), ("reads", "zero")} | {
     (role, "random") for role in ("writes", "reads")
 }
@@ -334,7 +297,7 @@ _DRAWN = {("writes", "new"), ("reads", "mean"), ("reads", "zero")} | {
 
 
 def _filling(  # noqa: PLR0917 - one caller, above
-    tensor: Tensor, axis: _Axis, role: str, draw: _Draw, count: int
+    tensor: Tensor, axis: _Axis, role: str, draw: Draw, count: int
 ) -> Tensor:
     """Return what the coordinates without a source hold."""
     fill, dim = axis.map.fill, draw.dim

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from growlm.growth.depth import Claim, DepthPlan
@@ -115,7 +115,14 @@ class GrowthPlan:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan for JSON; its digest identifies it."""
-        return asdict(self)
+        return _plain(self)
+
+
+def _plain(value: Any) -> Any:
+    """Return data classes as mappings; a map's coordinates, which are many, stay as they are."""
+    if not is_dataclass(value):
+        return value
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
 
 
 def _departures(plan: GrowthPlan) -> Iterator[str]:

@@ -62,6 +62,8 @@ class Pair:
     plan: GrowthPlan
     optimizer_state: str
     """What became of the optimizer's state; ``none`` where the parent had none."""
+    parent_sha256: str
+    """The parent's identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,13 +115,13 @@ def certify(parent: Path, child: Path, *, run: RunFolder | None) -> Certified:
             parent_parameters=parameters(before.config),
             child_parameters=check_parameters(after.config, weight_shapes(after.config)),
         )
-    _check_parent(before, stored)
     pair = Pair(
         parent=before,
         child=after,
         asked=stored.asked,
         plan=stored.asked.plan(before.config),
         optimizer_state=stored.optimizer_state,
+        parent_sha256=_checked_identity(before, stored),
     )
     _check_plan(pair.plan, stored)
     _check_shape(pair)
@@ -177,7 +179,7 @@ def certificate_of(pair: Pair, batches: Batches | None) -> Certificate:
         child_parameters=check_parameters(pair.child.config, shapes),
         expected_parameters=parameters(pair.child.config),
         plan_sha256=digest_of(plan.as_dict()),
-        parent_sha256=pair.parent.identity(),
+        parent_sha256=pair.parent_sha256,
     )
 
 
@@ -274,7 +276,8 @@ def _check_comparable(parent: Model, child: Model) -> None:
         )
 
 
-def _check_parent(parent: Model, stored: Certificate) -> None:
+def _checked_identity(parent: Model, stored: Certificate) -> str:
+    """Return the parent's identity, which must be the one that the certificate names."""
     found = parent.identity()
     if found != stored.parent_sha256:
         raise GrowthError(
@@ -282,6 +285,7 @@ def _check_parent(parent: Model, stored: Certificate) -> None:
             got=f"{found[:12]}… in {parent.path}",
             fix="the parent as it was when the child was grown",
         )
+    return found
 
 
 def _check_plan(plan: GrowthPlan, stored: Certificate) -> None:

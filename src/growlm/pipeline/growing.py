@@ -1,5 +1,6 @@
 """The grow step: a parent in, a child with its certificate out, tensor by tensor."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,6 +88,15 @@ class _Job:
     tokens: ModelTokens
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Proof:
+    """What the certificate needs beside parent and child."""
+
+    run: RunFolder | None
+    """Whose held-out windows they are compared on."""
+    parent_sha256: Future[str]
+
+
 def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
     """Write the child and its certificate; nothing is left behind where that fails.
 
@@ -114,10 +124,12 @@ def grow(growth: Growth, *, run: RunFolder | None) -> Certificate:
     if run is not None:
         check_tokenizer(job.parent, run)
     job.parent.verify()
-    with whole_folder(growth.child) as place:
+    with ThreadPoolExecutor(1) as beside, whole_folder(growth.child) as place:
+        # A Hugging Face folder must be read through for it; the writing takes longer.
+        proof = _Proof(run=run, parent_sha256=beside.submit(job.parent.identity))
         if job.parent.folder is not None:
-            return _grow_folder(job, job.parent.folder, place, run)
-        return _grow_checkpoint(job, place, run)
+            return _grow_folder(job, job.parent.folder, place, proof)
+        return _grow_checkpoint(job, place, proof)
 
 
 def extended(parent: Path, tokens: tuple[str, ...], *, pieces: bool) -> Extended:
@@ -176,7 +188,7 @@ def _check_family(family: Family, child: GPTConfig) -> None:
         )
 
 
-def _grow_folder(job: _Job, parent: Folder, place: Path, run: RunFolder | None) -> Certificate:
+def _grow_folder(job: _Job, parent: Folder, place: Path, proof: _Proof) -> Certificate:
     """Grow a Hugging Face folder into another of its family."""
     outgoing = Outgoing(
         family=parent.family,
@@ -191,12 +203,12 @@ def _grow_folder(job: _Job, parent: Folder, place: Path, run: RunFolder | None) 
     read_back = replace(
         job.parent, path=place, config=child.config, read=reader(child), folder=child
     )
-    found = _certificate(job, read_back, run, optimizer_state="none")
+    found = _certificate(job, read_back, proof, optimizer_state="none")
     write_json(place / CERTIFICATE, found.model_dump(mode="json"))
     return found
 
 
-def _grow_checkpoint(job: _Job, place: Path, run: RunFolder | None) -> Certificate:
+def _grow_checkpoint(job: _Job, place: Path, proof: _Proof) -> Certificate:
     """Grow a checkpoint of ours into another."""
     meta = job.parent.known_meta
     digest = checkpoint.write_weights(place, job.config, Grower(job.plan).reader(job.parent.read))
@@ -207,7 +219,7 @@ def _grow_checkpoint(job: _Job, place: Path, run: RunFolder | None) -> Certifica
         moments = grown_moments(optimizer, job.plan, mode=mode)
         checkpoint.write_optimizer(place, job.config, moments)
     state = mode if optimizer else "none"
-    found = _certificate(job, read_back, run, optimizer_state=state)
+    found = _certificate(job, read_back, proof, optimizer_state=state)
     contents = Contents(
         config=job.config,
         stage=job.growth.stage,
@@ -227,16 +239,15 @@ def _grow_checkpoint(job: _Job, place: Path, run: RunFolder | None) -> Certifica
     return found
 
 
-def _certificate(
-    job: _Job, child: Model, run: RunFolder | None, *, optimizer_state: str
-) -> Certificate:
-    batches = batches_for(job.parent, child, run) if job.growth.measured else None
+def _certificate(job: _Job, child: Model, proof: _Proof, *, optimizer_state: str) -> Certificate:
+    batches = batches_for(job.parent, child, proof.run) if job.growth.measured else None
     pair = Pair(
         parent=job.parent,
         child=child,
         asked=job.growth.asked,
         plan=job.plan,
         optimizer_state=optimizer_state,
+        parent_sha256=proof.parent_sha256.result(),
     )
     return certificate_of(pair, batches)
 
