@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod, sqrt
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Draw:
 
 def rms(tensor: Tensor) -> float:
     """Return the root of the mean square, which for weights is their standard deviation."""
-    return torch.linalg.vector_norm(tensor).item() / sqrt(max(tensor.numel(), 1))
+    return float(cast(Any, torch.linalg).vector_norm(tensor)) / sqrt(max(tensor.numel(), 1))
 
 
 def contrasts(count: int) -> tuple[tuple[float, ...], ...]:
