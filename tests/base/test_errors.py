@@ -3,7 +3,7 @@
 import pytest
 
 from growlm.base import errors
-from growlm.base.errors import GrowlmError, RecipeError, Stopped, nearest
+from growlm.base.errors import GrowlmError, RecipeError, SafetyError, Stopped, nearest
 
 
 def test_an_error_says_expected_got_and_fix_in_one_line() -> None:
@@ -23,13 +23,12 @@ def test_an_error_begins_with_its_place_when_it_has_one() -> None:
     assert str(error) == "recipes/tiny.toml: expected TOML; got a poem. Try prose."
 
 
-def test_a_recipe_mistake_exits_with_2_and_every_other_with_1() -> None:
+def test_a_recipe_mistake_exits_with_2_a_failed_safety_with_5_and_every_other_with_1() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     kinds = [kind for kind in kinds if issubclass(kind, GrowlmError) and kind is not Stopped]
     assert len(kinds) >= 9
-    assert {kind: kind.exit_code for kind in kinds} == {
-        kind: 2 if kind is RecipeError else 1 for kind in kinds
-    }
+    other: dict[type[GrowlmError], int] = {RecipeError: 2, SafetyError: 5}
+    assert {kind: kind.exit_code for kind in kinds} == {kind: other.get(kind, 1) for kind in kinds}
 
 
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])

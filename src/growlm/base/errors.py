@@ -9,6 +9,7 @@
   + EvaluationError       a score that cannot be computed
   + FolderError           a run folder that is busy or belongs to another recipe
   + StorageError          a disk that is full, read-only, or out of reach
+  + SafetyError           exit 5: a check of the checks failed, so that nothing they say counts
   + Stopped               exit 128 + signal: the user or the machine asked the run to stop
 """
 
@@ -72,6 +73,12 @@ class FolderError(GrowlmError):
 
 class StorageError(GrowlmError):
     """A disk is full, read-only, or out of reach."""
+
+
+class SafetyError(GrowlmError):
+    """A check that watches another one failed: what that one says cannot be trusted."""
+
+    exit_code = 5
 
 
 class Stopped(GrowlmError):  # noqa: N818 - nobody made an error

@@ -1,5 +1,6 @@
 """The hash kernel: 64-bit hashes of windows of bytes, of words, and of runs of words."""
 
+from collections.abc import Collection
 from functools import lru_cache
 
 import numpy as np
@@ -65,15 +66,23 @@ def hashes_of(
 
 
 def ngrams(
-    words_N: UInt64[NDArray[np.uint64], "N"], *, size: int
-) -> UInt64[NDArray[np.uint64], "M"]:
-    """Return the hashes of all ``size`` words in a row: mixk(sum of word hash j times Q^j)."""
-    count = max(0, len(words_N) - size + 1)
-    sums_M = np.zeros(count, dtype=np.uint64)
-    powers = _powers(_WORD_BASE, size)
-    for j in range(size if count else 0):
-        sums_M += words_N[j : j + count] * powers[j]
-    return mixk(sums_M)
+    words_N: UInt64[NDArray[np.uint64], "N"], *, sizes: Collection[int]
+) -> dict[int, UInt64[NDArray[np.uint64], " M"]]:
+    """Return, for each size, the hashes of that many words in a row, wherever they begin.
+
+    A hash is mixk(sum of word hash j times Q^j); the sums of one size go on to the next.
+    """
+    found: dict[int, NDArray[np.uint64]] = {}
+    longest = max(sizes, default=0)
+    powers = _powers(_WORD_BASE, longest)
+    sums_M = np.zeros(len(words_N) + 1, dtype=np.uint64)
+    for size in range(1, longest + 1):
+        count = max(0, len(words_N) - size + 1)
+        sums_M = sums_M[:count]
+        sums_M += words_N[size - 1 : size - 1 + count] * powers[size - 1]
+        if size in sizes:
+            found[size] = mixk(sums_M)
+    return found
 
 
 @lru_cache(maxsize=64)
