@@ -134,7 +134,9 @@ def test_a_source_of_empty_files_is_refused(refusal, corpus):
 
 
 def test_a_scan_that_misses_its_canaries_writes_nothing(refusal, corpus, monkeypatch):
-    monkeypatch.setattr("growlm.corpus.overlap.scan.alnum", lambda text: text.encode())
+    monkeypatch.setattr(
+        "growlm.corpus.overlap.scan.joined_alnum", lambda texts: b"".join(b"\x01" for _ in texts)
+    )
     line = refusal("overlap", *WORDS, "--out", "out", "--quiet", code=5)
     assert "planted overlaps found, of every kind; got 0% in all" in line
     assert not (corpus / "out").exists()

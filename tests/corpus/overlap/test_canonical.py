@@ -5,7 +5,13 @@ import unicodedata
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from growlm.corpus.overlap.canonical import alnum, character_spans, words, words_with_spans
+from growlm.corpus.overlap.canonical import (
+    alnum,
+    character_spans,
+    joined_alnum,
+    words,
+    words_with_spans,
+)
 
 FOX = "The quick brown fox jumps over the lazy dog; it's 42 degrees."
 DASHED = "Ünïcode—dash “quoted” it’s naïve café ½ \ufb01ne"  # noqa: RUF001
@@ -46,6 +52,12 @@ def test_the_fast_way_is_the_definition_on_any_text(by_definition, text):
     letters, _, spaced = by_definition(text)
     assert alnum(text) == letters
     assert words(text) == spaced.split()
+
+
+@settings(deadline=None)
+@given(st.lists(ODD, max_size=5))
+def test_texts_one_after_the_other_are_as_each_alone(texts):
+    assert joined_alnum(texts) == b"".join(b"\x01" + alnum(text) for text in texts)
 
 
 def test_every_character_alone_is_as_the_definition_has_it(by_definition):

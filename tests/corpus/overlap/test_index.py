@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,20 +30,17 @@ def test_answers_are_counted_in_letters(benchmark_of):
         [benchmark_of(("It is said that he shut the old oak", "door!"), "no answer here")]
     )
     first, second = index.items[0]
+    assert first.answer is not None
     assert index.texts[first.text].stream[slice(*first.answer)] == b"door"
     assert second.answer is None
 
 
 def test_contexts_are_texts_of_their_own(benchmark_of, prose):
-    plain = benchmark_of(prose(1))
     example = Example(index=0, text=prose(1), answer=None, context=prose(2))
-    index = build([type(plain)(**{**fields(plain), "examples": (example,)})])
+    index = build([replace(benchmark_of(prose(1)), examples=(example,))])
     (item,) = index.items[0]
+    assert item.context is not None
     assert [index.texts[each].role for each in (item.text, item.context)] == ["example", "context"]
-
-
-def fields(benchmark):
-    return {name: getattr(benchmark, name) for name in ("name", "path", "sha256", "fields")}
 
 
 def test_texts_are_long_short_or_untestable(benchmark_of):

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -18,6 +18,9 @@ MOST_CHANGES = 8
 
 BLOCK_CHARACTERS = 4096
 """What is counted through at once when a place in a text is looked for."""
+
+EDGE = b"\x01"
+"""Parts texts that stand one after the other; it is in no canonical form."""
 
 _ASCII = bytes(range(128))
 _SEPARATORS = bytes(range(33))
@@ -43,6 +46,17 @@ def alnum(text: str) -> bytes:
     'dontpanicits42caf\u00e9s'
     """
     return _canonical(text).translate(_LOWER, _SEPARATORS + _MARKS)
+
+
+def joined_alnum(texts: Iterable[str]) -> bytes:
+    r"""Return ``alnum`` of texts one after the other, with an ``EDGE`` before each.
+
+    >>> joined_alnum(["It's", "", "so!"])
+    b'\x01its\x01\x01so'
+    """
+    parts = (_prepared(text).replace(EDGE, b" ") for text in texts)
+    joined = _without_punctuation(EDGE.join([b"", *parts]))
+    return joined.translate(_LOWER, _SEPARATORS.replace(EDGE, b"") + _MARKS)
 
 
 def words(text: str) -> list[bytes]:
@@ -117,6 +131,11 @@ def _pieces(text: str, start: int, end: int, at_least: int) -> Iterator[tuple[in
 
 def _canonical(text: str) -> bytes:
     """Return the canonical bytes of a text, with ASCII capitals and all ASCII punctuation left."""
+    return _without_punctuation(_prepared(text))
+
+
+def _prepared(text: str) -> bytes:
+    """Return the same with some punctuation outside ASCII left."""
     content = text.encode(errors="ignore")
     if text.isascii():
         return content
@@ -126,7 +145,7 @@ def _canonical(text: str) -> bytes:
         return _PUNCTUATION.sub(b"", _normalized(text))
     for kind, form in changes.items():
         content = content.replace(kind.encode(), form or b"")
-    return _without_punctuation(content)
+    return content
 
 
 def _normalized(text: str) -> bytes:
@@ -146,6 +165,7 @@ def _alone(kind: str) -> bytes | None:
     return _PUNCTUATION.sub(b"", _normalized(kind))
 
 
+@lru_cache(maxsize=1 << 14)
 def _kept(kind: str) -> bytes:
     """Return what ``_without_punctuation`` leaves of a character."""
     return _PUNCTUATION.sub(b"", kind.encode())
@@ -153,6 +173,8 @@ def _kept(kind: str) -> bytes:
 
 def _without_punctuation(content: bytes) -> bytes:
     """Return UTF-8 with the punctuation outside ASCII overwritten."""
+    if content.isascii():
+        return content
     bytes_N = np.frombuffer(content, dtype=np.uint8).copy()
     three = np.flatnonzero(bytes_N == 0xE2)
     three = three[(bytes_N[three + 1] & 0xFE) == 0x80]

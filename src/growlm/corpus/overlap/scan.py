@@ -10,7 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
 from numpy.typing import NDArray
 
-from growlm.corpus.overlap.canonical import alnum, character_spans, words, words_with_spans
+from growlm.corpus.overlap.canonical import (
+    EDGE,
+    character_spans,
+    joined_alnum,
+    words,
+    words_with_spans,
+)
 from growlm.corpus.overlap.hashing import ngrams, windows, word_hashes
 from growlm.corpus.overlap.index import GRAMS, RUN, STRIDE, WINDOW, Grams, Index
 from growlm.corpus.overlap.skipping import LEAST_WORDS, matched_words
@@ -19,11 +25,8 @@ from growlm.corpus.overlap.spans import Span, merged
 Rules = Literal["fast", "exact"]
 """Where words in a row are looked for: inside reportable runs, or everywhere."""
 
-BATCH_BYTES = 1 << 20
-"""Letters of the documents that are scanned at once."""
-
-_EDGE = b"\x01"
-"""Parts documents in a batch; unlike what parts the index's texts, and in no text."""
+BATCH_CHARACTERS = 1 << 20
+"""Text that is scanned at once; a longer document is scanned alone."""
 
 _MARGIN = RUN - WINDOW
 """Letters that must match beyond a window for a run to be reported."""
@@ -103,18 +106,16 @@ class _Batch:
 
     documents: list[Named]
     joined: bytes
-    """The letters of them all, with an edge before, between and after."""
+    """The letters of them all, with an edge before each; texts of the index have another."""
     starts: Int64[NDArray[np.int64], " D"]
     """Where each of them begins."""
 
     @classmethod
-    def of(cls, documents: list[Named], streams: list[bytes]) -> "_Batch":
-        lengths = np.fromiter(map(len, streams), dtype=np.int64, count=len(streams))
-        return cls(
-            documents=documents,
-            joined=_EDGE.join([b"", *streams, _EDGE * (WINDOW + STRIDE)]),
-            starts=1 + np.cumsum(lengths + 1) - (lengths + 1),
-        )
+    def of(cls, documents: list[Named]) -> "_Batch":
+        letters = joined_alnum(document.text for document in documents)
+        edges = np.flatnonzero(np.frombuffer(letters, dtype=np.uint8) == EDGE[0])
+        joined = letters + EDGE * (WINDOW + STRIDE)
+        return cls(documents=documents, joined=joined, starts=edges + 1)
 
     @cached_property
     def letters(self) -> UInt8[NDArray[np.uint8], " N"]:
@@ -134,18 +135,20 @@ def scan(
         documents: Read once, a megabyte at a time.
         rules: ``exact`` looks for words in a row everywhere, and is slower; ``fast`` only inside
             reportable runs, which hold every match of 32 letters or more.
-        tally: Counts ``documents``, ``characters`` and ``letters``, as they are read.
+        tally: Counts ``documents`` and ``characters``, as they are read.
     """
-    shorts = index.shorts
     for batch in _batches(documents, tally):
         places = _reportable(index, batch)
-        whole = shorts.found(batch.joined, batch.starts)
-        for number, document in enumerate(batch.documents):
+        shorts = index.shorts.found(batch.joined, batch.starts)
+        everywhere = rules == "exact"
+        asked = range(len(batch.documents)) if everywhere else sorted({*places, *shorts})
+        for number in asked:
+            document = batch.documents[number]
             found = _found(
                 index,
                 document,
                 runs=_runs(index, batch, number, places),
-                shorts=shorts.confirmed(document.text, whole.get(number, [])),
+                shorts=index.shorts.confirmed(document.text, shorts.get(number, [])),
                 rules=rules,
             )
             if found is not None:
@@ -154,18 +157,17 @@ def scan(
 
 def _batches(documents: Iterable[Named], tally: Counter[str]) -> Iterator[_Batch]:
     batch: list[Named] = []
-    streams: list[bytes] = []
     size = 0
     for document in documents:
         batch.append(document)
-        streams.append(alnum(document.text))
-        size += len(streams[-1])
-        tally += Counter(documents=1, characters=len(document.text), letters=len(streams[-1]))
-        if size >= BATCH_BYTES:
-            yield _Batch.of(batch, streams)
-            batch, streams, size = [], [], 0
+        size += len(document.text)
+        tally["documents"] += 1
+        tally["characters"] += len(document.text)
+        if size >= BATCH_CHARACTERS:
+            yield _Batch.of(batch)
+            batch, size = [], 0
     if batch:
-        yield _Batch.of(batch, streams)
+        yield _Batch.of(batch)
 
 
 @dataclass(frozen=True)
