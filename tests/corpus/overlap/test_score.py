@@ -2,7 +2,14 @@ from collections import Counter
 
 import pytest
 
-from growlm.corpus.overlap.benchmark import PLAIN, Benchmark, Example
+from growlm.corpus.documents import documents
+from growlm.corpus.overlap.benchmark import (
+    PLAIN,
+    Benchmark,
+    Example,
+    fields_of,
+    read_benchmark,
+)
 from growlm.corpus.overlap.canary import Planted
 from growlm.corpus.overlap.index import build
 from growlm.corpus.overlap.scan import Run, scan
@@ -139,3 +146,17 @@ def test_a_context_has_a_score_of_its_own(prose):
     found = list(scan(index, [Planted(name="d", text=prose(2))], rules="fast", tally=Counter()))
     (hit,) = hits(index, found)
     assert (hit.score, hit.context_score, hit.label, hit.places) == (0.0, 1.0, "clean", ())
+
+
+def test_the_rows_of_lambada_that_stand_in_a_novel_are_found(shared_data, files_source):
+    path = shared_data / "eval/lambada_openai_test.jsonl"
+    index = build([read_benchmark("lambada", path, fields=fields_of("lambada"))])
+    novel = documents(files_source("text/novels/Doyle_Hound_1902.txt.gz"), folder=shared_data)
+    pages = [Planted(name=each.path, text=each.text) for each in novel]
+    found = list(scan(index, pages, rules="fast", tally=Counter()))
+    assert {hit.index: (hit.label, hit.answer_covered) for hit in hits(index, found)} == {
+        1934: ("dirty", True),
+        2814: ("partial", False),
+        3453: ("dirty", True),
+        3934: ("partial", False),
+    }
