@@ -33,6 +33,12 @@ FACTS = SourceFacts(
     heldout_bytes=400,
     bad_utf8=0,
     empty=0,
+    too_short=0,
+    other_language=0,
+    bad_json=0,
+    no_field=0,
+    broken_file=0,
+    cleaned={"nfc": 2},
 )
 
 

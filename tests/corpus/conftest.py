@@ -36,3 +36,19 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real texts and tokenizers are not beside the repository")
     return folder
+
+
+@pytest.fixture
+def far_files():
+    """Return a function that puts a file into a store far away: its path there and its bytes."""
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    yield lambda path, content: store.pipe_file(f"/{path}", content)
+    store.store.clear()
+
+
+@pytest.fixture
+def unpatient(monkeypatch):
+    """Have nothing wait before a failed read is tried again."""
+    monkeypatch.setattr("growlm.corpus.remote.PAUSES_SECONDS", (0.0, 0.0))

@@ -81,7 +81,33 @@ def test_the_facts_are_those_of_the_files(packed, texts_in):
     assert (facts.bad_utf8, facts.empty) == (1, 1)
     assert facts.train_documents + facts.heldout_documents == 62
     assert json.loads(json.dumps(asdict(facts)))["source"] == "mine"
+    (problem,) = map(json.loads, (out / "problems.jsonl").read_text().splitlines())
+    assert (problem["kind"], problem["path"], problem["row"]) == ("bad_utf8", "in.jsonl", 62)
     assert len(TokenStream(out / "train").manifest.shards) > 3
+
+
+def test_what_cleaning_did_and_what_was_lost_is_counted(tmp_path, pack_here):
+    rows = [{"text": f"cafe\u0301 number {n}"} for n in range(60)]
+    lines = [*map(json.dumps, [*rows, {"text": "short"}, {"text": ""}, {"body": "x"}]), "{"]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    source = Source(
+        name="mine",
+        files=("in.jsonl",),
+        weight=1.0,
+        clean=("gutenberg", "nfc"),
+        min_characters=6,
+        max_lost_share=0.1,
+    )
+    facts = pack_here(source)
+    assert facts.cleaned == {"gutenberg": 0, "nfc": 60}
+    assert (facts.too_short, facts.empty, facts.no_field, facts.bad_json) == (1, 1, 1, 1)
+    assert facts.train_documents + facts.heldout_documents == 60
+    problems = list(map(json.loads, (tmp_path / "out/problems.jsonl").read_text().splitlines()))
+    assert [(each["kind"], each["row"]) for each in problems] == [
+        ("no_field", 62),
+        ("bad_json", 63),
+    ]
+    assert "in.jsonl line 63" in problems[0]["said"]
 
 
 def test_held_out_texts_know_their_document(packed, source, tmp_path):

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -21,6 +21,9 @@ from growlm.corpus.writing import Writer, writer
 from growlm.recipe.sections import Source
 
 TRAIN, VALIDATION, HELDOUT = "train", "validation", "heldout.jsonl"
+
+PROBLEMS = "problems.jsonl"
+"""What was lost or spoilt, one record a line, each with its place."""
 
 BATCH_CHARACTERS = 1 << 20
 """Text encoded at once."""
@@ -43,6 +46,24 @@ class SourceFacts:
 
     empty: int
     """Texts of which cleaning left nothing."""
+
+    too_short: int
+    """Texts of fewer characters than the source's ``min_characters``."""
+
+    other_language: int
+    """Texts in another language than the source's."""
+
+    bad_json: int
+    """Lines that are no JSON."""
+
+    no_field: int
+    """Records without their text, or without the id that was asked for."""
+
+    broken_file: int
+    """Files that end early, or are not what their first bytes say."""
+
+    cleaned: Mapping[str, int]
+    """Texts that each cleaning step of the source changed."""
 
 
 def train_tokenizer(
@@ -91,8 +112,9 @@ def pack(
 ) -> SourceFacts:
     """Read a source once and write its shards and its held-out texts, all of it or nothing.
 
-    ``out`` holds the shards ``train`` and ``validation``, and ``heldout.jsonl`` with uid, path and
-    text of each held-out document, in the order of the validation shards.
+    ``out`` holds the shards ``train`` and ``validation``, ``heldout.jsonl`` with uid, path and text
+    of each held-out document, in the order of the validation shards, and ``problems.jsonl`` with
+    kind, path, row and words of each record that was lost or spoilt.
 
     Args:
         source: The recipe's section.
@@ -115,12 +137,17 @@ def pack(
             )
             for half in (TRAIN, VALIDATION)
         )
-        texts = stack.enter_context((place / HELDOUT).open("w", encoding="utf-8"))
-        for batch in _batches(_kept(readings(source, folder=folder), tally)):
+        texts, problems = (
+            stack.enter_context((place / name).open("w", encoding="utf-8"))
+            for name in (HELDOUT, PROBLEMS)
+        )
+        found = _noted(readings(source, folder=folder), problems)
+        for batch in _batches(_kept(found, tally)):
             for document, ids in _encoded(batch, tokenizer):
                 if held_out(document, share=share):
                     tally += _added("heldout", document, ids, validation)
-                    _write_line(texts, document)
+                    values = {"uid": document.uid, "path": document.path, "text": document.text}
+                    _write_line(texts, values)
                 else:
                     tally += _added("train", document, ids, train)
         _check_halves(source, tally, share=share)
@@ -158,14 +185,29 @@ def _training(source: Source, *, folder: Path, share: float) -> Iterator[Documen
             yield document
 
 
+def _noted(found: Iterable[Reading], file: IO[str]) -> Iterator[Reading]:
+    """Yield what was read, and write down what was lost or spoilt."""
+    for reading in found:
+        if reading.lost is not None:
+            _write_line(file, _problem(reading, reading.lost.kind, str(reading.lost.error)))
+        elif reading.bad_utf8:
+            _write_line(file, _problem(reading, "bad_utf8", "bytes that are not UTF-8"))
+        yield reading
+
+
+def _problem(reading: Reading, kind: str, said: str) -> dict[str, str | int]:
+    return {"kind": kind, "path": reading.path, "row": reading.row, "said": said}
+
+
 def _kept(found: Iterable[Reading], tally: Counter[str]) -> Iterator[Document]:
     """Yield the documents, and count what reading them met."""
     for reading in found:
         tally["bad_utf8"] += reading.bad_utf8
-        if reading.document is None:
-            tally["empty"] += 1
-        else:
+        tally.update(f"cleaned {step}" for step in reading.changed)
+        if reading.document is not None:
             yield reading.document
+        else:
+            tally[reading.lost.kind if reading.lost else str(reading.dropped)] += 1
 
 
 def _batches(found: Iterable[Document]) -> Iterator[list[Document]]:
@@ -195,8 +237,7 @@ def _added(half: str, document: Document, ids: list[int], shards: Writer) -> Cou
     return Counter({f"{half}_documents": 1, f"{half}_tokens": len(ids), f"{half}_bytes": size})
 
 
-def _write_line(file: IO[str], document: Document) -> None:
-    values = {"uid": document.uid, "path": document.path, "text": document.text}
+def _write_line(file: IO[str], values: Mapping[str, str | int]) -> None:
     file.write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
@@ -205,7 +246,7 @@ def _check_halves(source: Source, tally: Counter[str], *, share: float) -> None:
     if not train and not heldout:
         raise CorpusError(
             f"source '{source.name}' to hold text",
-            got=f"{tally['empty']:,} empty documents",
+            got=_nothing(tally),
             fix="other files",
         )
     if not heldout:
@@ -222,6 +263,22 @@ def _check_halves(source: Source, tally: Counter[str], *, share: float) -> None:
         )
 
 
+def _nothing(tally: Counter[str]) -> str:
+    """Return what became of the texts of a source that gave no document.
+
+    >>> _nothing(Counter(empty=2, too_short=1))
+    '2 empty documents, 1 too short'
+    """
+    names = {
+        "empty": "empty documents",
+        "too_short": "too short",
+        "other_language": "in another language",
+    }
+    told = [f"{tally[key]:,} {words}" for key, words in names.items() if tally[key]]
+    return ", ".join(told) or "0 empty documents"
+
+
 def _facts(source: Source, tally: Counter[str]) -> SourceFacts:
-    counted = {field.name: tally[field.name] for field in fields(SourceFacts)[1:]}
-    return SourceFacts(source=source.name, **counted)
+    counted = {field.name: tally[field.name] for field in fields(SourceFacts)[1:-1]}
+    cleaned = {step: tally[f"cleaned {step}"] for step in source.clean}
+    return SourceFacts(source=source.name, **counted, cleaned=cleaned)

@@ -1,213 +1,157 @@
-"""Files of text, found by path or glob and read as raw records, gzipped or not."""
+"""Raw records: the texts of a place one after another, and what could not be had, with its row."""
 
-import gzip
 import json
-import os
-import zlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, cast
+from io import BufferedIOBase
+from typing import Any, Literal, cast
 
 from growlm.base.errors import CorpusError, nearest
+from growlm.corpus import hub, tables
 from growlm.corpus.clean import decode
+from growlm.corpus.finding import LINE_SUFFIXES, TABLE_SUFFIXES, Place, kind_of
+from growlm.corpus.packed import Broken, broken_error, opened
+from growlm.corpus.pieces import pieces
 
-WHOLE_SUFFIXES = (".txt", ".md", ".tex")
-LINE_SUFFIXES = (".jsonl",)
-GZIP_MAGIC = b"\x1f\x8b"
-WILDCARDS = frozenset("*?[")
+Loss = Literal["bad_json", "no_field", "broken_file"]
+"""Why a record is lost: no JSON, no text or id where it was asked for, a file that is not whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """Where in a record the text is."""
+
+    text_field: str
+    """The field of a row that holds the text; dots reach into objects."""
+
+    id_field: str | None
+    """The field that holds the record's own id, if it is asked for."""
+
+    split: re.Pattern[str] | None
+    """What stands between the documents of a text file; None takes the file as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
-    """A text as a file holds it, before cleaning."""
+    """A text as its place holds it, before cleaning."""
 
     row: int
-    """Its line in the file, from 0; 0 when the file is one text."""
+    """Its line, row or piece in the file, from 0; 0 when the file is one text."""
 
     text: str
+    origin_id: str | None
 
     bad_utf8: bool
     """Whether some of its bytes were not UTF-8."""
 
 
-def find(patterns: tuple[str, ...], *, folder: Path) -> list[Path]:
-    """Return the files that the patterns name, each once, in the order of the patterns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A record whose text could not be had."""
 
-    A folder or a glob gives its files of known kinds in the byte order of their relative paths;
-    hidden files and folders inside it are skipped.
+    row: int
+    kind: Loss
 
-    Args:
-        patterns: Files, folders or globs.
-        folder: What relative patterns start from.
-
-    Raises:
-        CorpusError: A pattern matches nothing, names a file of another kind, or cannot be read.
-    """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        try:
-            matches = _matches(pattern, folder)
-        except OSError as error:
-            raise _unreadable(error, folder / pattern) from error
-        if not matches:
-            raise CorpusError(
-                "a source's files to name at least one of " + ", ".join(_kinds()),
-                got=f"'{pattern}', which matches none in {folder}",
-                fix="another path, relative to the recipe",
-            )
-        found.update(dict.fromkeys(matches))
-    return list(found)
+    error: CorpusError
+    """What is said when it cannot be passed over."""
 
 
-def read(path: Path, *, text_field: str) -> Iterator[Raw]:
-    """Yield the texts of one file.
+def read(place: Place, form: Form) -> Iterator[Raw | Lost]:
+    """Yield the texts of one place, and what is lost of it where it is lost.
 
     Args:
-        path: A file of a known kind, gzipped or not.
-        text_field: The field of a JSON line that holds the text; dots reach into objects.
+        place: A file of a known kind, packed or not, or a data set of the Hub.
+        form: Where in a record the text is.
 
     Raises:
-        CorpusError: It cannot be read, ends early, or has a line that is no JSON object with
-            that field.
+        CorpusError: It cannot be opened or reached, or a package for it is missing.
     """
-    with _opened(path) as file:
-        if _kind(path) in LINE_SUFFIXES:
-            for row, line in enumerate(file):
-                if line.strip():
-                    yield _from_line(line, row, path=path, text_field=text_field)
+    row = -1
+    try:
+        for got in _records(place, form):
+            row = got.row
+            yield got
+    except Broken as error:
+        yield Lost(row=row + 1, kind="broken_file", error=broken_error(error, place))
+
+
+def _records(place: Place, form: Form) -> Iterator[Raw | Lost]:
+    if isinstance(place, str) and hub.is_dataset(place):
+        yield from _from_rows(hub.rows(place), place, form)
+        return
+    with opened(place) as file:
+        kind = kind_of(str(place))
+        if kind in LINE_SUFFIXES:
+            yield from _from_lines(file, place, form)
+        elif kind in TABLE_SUFFIXES:
+            fields = [form.text_field, *([form.id_field] if form.id_field else [])]
+            yield from _from_rows(tables.rows(file, fields=fields, name=str(place)), place, form)
         else:
-            text, bad = decode(file.read())
-            yield Raw(row=0, text=text, bad_utf8=bad)
+            yield from _from_text(file, form)
 
 
-def can_open(path: Path) -> None:
-    """Check that a file can be opened.
-
-    Raises:
-        CorpusError: It cannot.
-    """
-    with _opened(path):
-        pass
+def _from_text(file: BufferedIOBase, form: Form) -> Iterator[Raw]:
+    contents = [file.read()] if form.split is None else pieces(file, form.split)
+    for row, content in enumerate(contents):
+        text, bad = decode(content)
+        yield Raw(row=row, text=text, origin_id=None, bad_utf8=bad)
 
 
-def _matches(pattern: str, folder: Path) -> list[Path]:
-    place = folder / pattern
-    if place.is_dir():
-        return _inside(place)
-    if not WILDCARDS & set(pattern) or place.exists():
-        return _named(place)
-    parts = place.parts
-    fixed = next(i for i, part in enumerate(parts) if WILDCARDS & set(part))
-    root = Path(*parts[:fixed])
-    hits = [path for path in root.glob("/".join(parts[fixed:])) if not _is_hidden(path, root)]
-    files = [path for path in hits if path.is_file() and _is_known(path)]
-    nested = [path for hit in hits if hit.is_dir() for path in _inside(hit)]
-    return _in_byte_order({*files, *nested}, root)
+def _from_lines(file: BufferedIOBase, place: Place, form: Form) -> Iterator[Raw | Lost]:
+    for row, line in enumerate(file):
+        if not line.strip():
+            continue
+        text, bad = decode(line)
+        where = f"{place} line {row + 1}"
+        try:
+            values = json.loads(text.removeprefix("\ufeff"))
+        except (ValueError, RecursionError) as error:
+            said = CorpusError(
+                f"{where} to be JSON", got=str(error), fix="mending or deleting that line"
+            )
+            yield Lost(row=row, kind="bad_json", error=said)
+        else:
+            yield _from_values(values, row, where=where, form=form, bad_utf8=bad)
 
 
-def _named(path: Path) -> list[Path]:
-    if path.exists() and not _is_known(path):
-        raise CorpusError(
-            "a source's file to end in one of " + ", ".join(_kinds()),
-            got=str(path),
-            fix="converting it, or renaming it to .txt when it is plain text",
-        )
-    return [path] if path.exists() else []
+def _from_rows(rows: Iterator[dict[str, Any]], place: Place, form: Form) -> Iterator[Raw | Lost]:
+    for row, values in enumerate(rows):
+        where = f"{place} row {row + 1}"
+        yield _from_values(values, row, where=where, form=form, bad_utf8=False)
 
 
-def _inside(root: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise error
-
-    paths: list[Path] = []
-    for place, folders, names in os.walk(root, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths += [Path(place, name) for name in names if not name.startswith(".")]
-    return _in_byte_order({path for path in paths if path.is_file() and _is_known(path)}, root)
-
-
-def _in_byte_order(paths: set[Path], root: Path) -> list[Path]:
-    return sorted(paths, key=lambda path: os.fsencode(path.relative_to(root).as_posix()))
-
-
-def _is_hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
-def _kind(path: Path) -> str:
-    """Return the suffix that tells how to read a file; compression is told by its first bytes."""
-    name = path.name.lower().removesuffix(".gz")
-    return Path(name).suffix
-
-
-def _is_known(path: Path) -> bool:
-    return _kind(path) in (*WHOLE_SUFFIXES, *LINE_SUFFIXES)
-
-
-def _kinds() -> list[str]:
-    return [*WHOLE_SUFFIXES, *LINE_SUFFIXES, "each also as .gz"]
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[IO[bytes], None, None]:
-    """Open a file for reading, unzipped, and give its failures one clear line."""
+def _from_values(values: Any, row: int, *, where: str, form: Form, bad_utf8: bool) -> Raw | Lost:
     try:
-        with path.open("rb") as file:
-            zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            file.seek(0)
-            if not zipped:
-                yield file
-                return
-            with gzip.open(file) as unzipped:
-                yield cast(IO[bytes], unzipped)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CorpusError(
-            "a gzip file that is whole", got=f"'{error}' in {path}", fix="fetching it again"
-        ) from error
-    except OSError as error:
-        raise _unreadable(error, path) from error
+        text = _text(values, form.text_field, where=where)
+        name = form.id_field
+        found = None if name is None else str(_field(values, name, key="id_field", where=where))
+    except CorpusError as error:
+        return Lost(row=row, kind="no_field", error=error)
+    return Raw(row=row, text=text, origin_id=found, bad_utf8=bad_utf8)
 
 
-def _unreadable(error: OSError, path: Path) -> CorpusError:
-    return CorpusError(
-        "a source that can be read",
-        got=f"'{error.strerror or error}' at {error.filename or path}",
-        fix="chmod, or another path",
-    )
-
-
-def _from_line(line: bytes, row: int, *, path: Path, text_field: str) -> Raw:
-    text, bad = decode(line)
-    place = f"{path} line {row + 1}"
-    try:
-        values = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(
-            f"{place} to be JSON", got=str(error), fix="mending or deleting that line"
-        ) from error
-    return Raw(row=row, text=_field(values, text_field, place=place), bad_utf8=bad)
-
-
-def _field(values: Any, text_field: str, *, place: str) -> str:
-    value = values
-    for name in text_field.split("."):
-        if not isinstance(value, dict) or name not in value:
-            raise _no_field(cast(Any, value), name, text_field=text_field, place=place)
-        value = cast(dict[str, Any], value)[name]
+def _text(values: Any, name: str, *, where: str) -> str:
+    value = _field(values, name, key="text_field", where=where)
     if not isinstance(value, str):
         got = type(value).__name__
-        raise CorpusError(
-            f"text in field '{text_field}' of {place}", got=got, fix="another text_field"
-        )
+        raise CorpusError(f"text in field '{name}' of {where}", got=got, fix="another text_field")
     return value
 
 
-def _no_field(value: Any, name: str, *, text_field: str, place: str) -> CorpusError:
-    names = list(cast(dict[str, Any], value)) if isinstance(value, dict) else []
+def _field(values: Any, field: str, *, key: str, where: str) -> Any:
+    value = values
+    for name in field.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            raise _no_field(cast(Any, value), name, field=field, key=key, where=where)
+        value = cast(Mapping[str, Any], value)[name]
+    return value
+
+
+def _no_field(value: Any, name: str, *, field: str, key: str, where: str) -> CorpusError:
+    names = list(cast(Mapping[str, Any], value)) if isinstance(value, Mapping) else []
     return CorpusError(
-        f"a field '{text_field}' in {place}",
+        f"a field '{field}' in {where}",
         got="the fields " + ", ".join(names) if names else f"no fields but {value!r:.40}",
-        fix=f"text_field = {nearest(name, names)}" if names else "one JSON object a line",
+        fix=f"{key} = {nearest(name, names)}" if names else "one JSON object a line",
     )

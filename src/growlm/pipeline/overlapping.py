@@ -12,12 +12,12 @@ from growlm.base.errors import CorpusError, RecipeError, SafetyError
 from growlm.base.files import write_json, write_text
 from growlm.base.units import format_count
 from growlm.corpus.documents import Document, documents
+from growlm.corpus.finding import find
 from growlm.corpus.overlap import canary
 from growlm.corpus.overlap.benchmark import Benchmark, fields_of, parse_fields, read_benchmark
 from growlm.corpus.overlap.index import Index, build
 from growlm.corpus.overlap.report import Report, Scanned, as_json, as_page, report
 from growlm.corpus.overlap.scan import Found, Rules, scan
-from growlm.corpus.reading import find
 from growlm.pipeline.events import Begun, Done, Event, Progress
 from growlm.recipe.sections import Source
 from growlm.recipe.values import NAME_PATTERN

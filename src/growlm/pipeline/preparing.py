@@ -21,6 +21,7 @@ from growlm.base.units import format_count
 from growlm.corpus import tokenizer as tokenizers
 from growlm.corpus.documents import listing
 from growlm.corpus.prepare import SourceFacts, pack, train_tokenizer
+from growlm.corpus.steps import versions
 from growlm.corpus.tokenizer import Tokenizer
 from growlm.pipeline.engine import Step
 from growlm.pipeline.events import Event
@@ -138,6 +139,7 @@ def _inputs(source: Source, plan: Plan) -> dict[str, Any]:
     return {
         "source": source.model_dump(exclude={"weight", "declared_tokens"}),
         "listing": listing(source, folder=plan.recipe_folder),
+        "cleaned_by": versions(source.clean, language=source.language is not None),
     }
 
 
@@ -190,8 +192,16 @@ def _pack(plan: Plan, folder: RunFolder, source: Source) -> Iterator[Event]:
 
 
 def _packed(facts: SourceFacts) -> str:
-    spoilt = f", {facts.bad_utf8} with invalid UTF-8" if facts.bad_utf8 else ""
+    told = {
+        "with invalid UTF-8": facts.bad_utf8,
+        "too short": facts.too_short,
+        "in another language": facts.other_language,
+        "records lost": facts.bad_json + facts.no_field,
+        "broken files": facts.broken_file,
+        **{f"changed by {step}": number for step, number in facts.cleaned.items()},
+    }
+    rest = "".join(f", {number:,} {words}" for words, number in told.items() if number)
     return (
         f"{facts.train_documents:,} documents, {format_count(facts.train_tokens)} tokens to train "
-        f"on; {facts.heldout_documents:,} documents held out{spoilt}"
+        f"on; {facts.heldout_documents:,} documents held out{rest}"
     )

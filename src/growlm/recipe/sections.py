@@ -1,5 +1,6 @@
 """The other sections: the texts and how they are read, the averages, the scores, the log."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
@@ -8,6 +9,9 @@ from growlm.recipe.values import NAME_PATTERN, Name, Section, Share, Tokens, che
 
 SMALLEST_VOCAB_SIZE = 257
 """Every byte, and the end of text."""
+
+CleaningStep = Literal["ftfy", "nfc", "spaces", "gutenberg", "undecodable"]
+"""A cleaning step that a source may ask for."""
 
 TAKEN_NAMES = {
     "blk": "the sampler",
@@ -59,10 +63,39 @@ class Source(Section, frozen=True):
 
     files: tuple[str, ...] = ()
     """Files, folders or globs, relative to the recipe: ``.txt``, ``.md``, ``.tex`` (one document
-    each), ``.jsonl`` (one a line); each also as ``.gz``."""
+    each, or ``split``), ``.jsonl`` and ``.parquet`` (one a line or row); each also as ``.gz``,
+    ``.zst`` or ``.bz2``. Addresses too: ``https://``, ``s3://``, ``gs://``, and data sets of the
+    Hub as ``hf://datasets/OWNER/NAME@COMMIT?split=train``."""
+
+    kind: Literal["prose", "book", "code"] = "prose"
+    """What its documents are: books are compared in parts, code with its punctuation."""
+
+    split: str | None = None
+    """A regular expression: what stands between the documents of a ``.txt``, ``.md`` or ``.tex``
+    file."""
 
     text_field: str = "text"
-    """The field of a JSON line that holds the text."""
+    """The field of a JSON line or of a row that holds the text; dots reach into objects."""
+
+    id_field: str | None = None
+    """The field that holds the id that a record gives itself."""
+
+    clean: tuple[CleaningStep, ...] = ()
+    """Cleaning beyond the least, in this order: ``ftfy`` mends mojibake, ``nfc`` composes letters,
+    ``spaces`` trims lines and empty lines, ``gutenberg`` takes Project Gutenberg's head and foot
+    off, ``undecodable`` drops what is more than 1% U+FFFD."""
+
+    min_characters: PositiveInt = 1
+    """Drop documents that are shorter, when they are cleaned."""
+
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    """Keep documents in this language only, told by py3langid: ``en``."""
+
+    max_lost_share: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-4
+    """Share of its records that may be lost: no JSON, no text, in a file that is not whole."""
+
+    max_bad_utf8_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.05
+    """Share of its records that may have bytes that are not UTF-8, which become U+FFFD."""
 
     weight: NonNegativeFloat
     """Its weight in the mixture, relative to the others."""
@@ -80,6 +113,19 @@ class Source(Section, frozen=True):
                 got=f"'{self.name}'",
                 fix="another name",
             )
+        return self
+
+    @model_validator(mode="after")
+    def a_pattern(self) -> "Source":
+        """Refuse a split that is no regular expression."""
+        try:
+            re.compile(self.split or "")
+        except re.error as error:
+            raise refusal(
+                "to have a split that is a regular expression",
+                got=f"'{self.split}': {error}",
+                fix=r"split = '\n\n\n+', which cuts at two empty lines",
+            ) from None
         return self
 
 
