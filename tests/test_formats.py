@@ -38,6 +38,8 @@ FACTS = SourceFacts(
     bad_json=0,
     no_field=0,
     broken_file=0,
+    duplicates=0,
+    trimmed=0,
     cleaned={"nfc": 2},
 )
 

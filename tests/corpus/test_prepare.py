@@ -174,6 +174,7 @@ def test_missing_held_out_texts_are_refused(tmp_path):
 def tokenizer_of(source, tmp_path, train_documents=1000):
     return train_tokenizer(
         [source],
+        left_out={},
         folder=tmp_path,
         out=tmp_path / "tokenizer.json",
         vocab_size=300,

@@ -278,6 +278,8 @@ def source(name: str, documents: int) -> SourceView:
         heldout_tokens=200_000,
         train_bytes=71_000_000,
         heldout_bytes=712_000,
+        left_out=0,
+        lost=0,
     )
 
 

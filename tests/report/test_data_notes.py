@@ -1,4 +1,4 @@
-from growlm.report.data_notes import capped, repeated
+from growlm.report.data_notes import capped, left_out, repeated
 
 
 def test_only_sources_read_more_than_once_are_named(run, edit):
@@ -17,3 +17,14 @@ def test_the_cap_is_told_with_its_number(run, edit):
     (text,) = capped(edit(run, "base", evaluations=scores))
 
     assert "at most 3,000 documents per source; `code` had more" in text
+
+
+def test_copies_and_lost_records_are_told_by_source(run):
+    first, second = run.sources
+    assert left_out(run) == ()
+    changed = first.model_copy(update={"left_out": 1_200, "lost": 1})
+    told = left_out(run.model_copy(update={"sources": (changed, second)}))
+    assert told == (
+        f"Copies of texts that were kept: 1,200 documents of `{first.name}`.",
+        f"Not readable, and named in `problems.jsonl`: 1 record of `{first.name}`.",
+    )

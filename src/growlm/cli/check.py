@@ -76,7 +76,7 @@ def _rates(found: checking.Table) -> Table:
 
 
 def _data(found: checking.Table) -> Table:
-    table = Table("source", "training tokens", "known")
+    table = Table("source", "training tokens", "known", "left out")
     for stage in found.stages:
         table.add_column(f"{stage.name}: tokens")
         table.add_column("epochs by its end")
@@ -89,5 +89,6 @@ def _data(found: checking.Table) -> Table:
                 f"{stage.source_epochs[source.name]:.2f}",
             )
         ]
-        table.add_row(source.name, format_count(source.tokens), source.known, *cells)
+        left_out = f"{source.left_out:,} documents" if source.left_out else ""
+        table.add_row(source.name, format_count(source.tokens), source.known, left_out, *cells)
     return table

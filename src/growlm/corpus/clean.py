@@ -5,7 +5,7 @@ import re
 CLEAN_VERSION = 1
 """Grows with every change of a rule; shards carry it."""
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n")
 _LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -33,7 +33,8 @@ def clean(text: str) -> str:
     '  one\ntwo'
     """
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    text = _CONTROLS.sub("", text)
-    if not text.isascii():
-        text = _LONE_SURROGATES.sub("\ufffd", text)
-    return text.strip("\n")
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        content = _LONE_SURROGATES.sub("\ufffd", text).encode()
+    return content.translate(None, _CONTROLS).decode().strip("\n")

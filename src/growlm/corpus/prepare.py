@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import IO
 from growlm.base.errors import CorpusError
 from growlm.base.files import storage, whole_folder, write_text
 from growlm.corpus import tokenizer as bpe
+from growlm.corpus.chunks import without
 from growlm.corpus.documents import Document, Reading, documents, readings
+from growlm.corpus.duplicates import NOTHING, Skipped
 from growlm.corpus.manifest import TokenizerFacts
 from growlm.corpus.split import held_out
 from growlm.corpus.tokenizer import Tokenizer
@@ -62,6 +64,12 @@ class SourceFacts:
     broken_file: int
     """Files that end early, or are not what their first bytes say."""
 
+    duplicates: int
+    """Documents left out because they stand elsewhere."""
+
+    trimmed: int
+    """Books that lost what stands in others."""
+
     cleaned: Mapping[str, int]
     """Texts that each cleaning step of the source changed."""
 
@@ -69,6 +77,7 @@ class SourceFacts:
 def train_tokenizer(
     sources: Sequence[Source],
     *,
+    left_out: Mapping[str, Skipped],
     folder: Path,
     out: Path,
     vocab_size: int,
@@ -80,6 +89,7 @@ def train_tokenizer(
 
     Args:
         sources: The recipe's sections.
+        left_out: What of a source stands elsewhere, by its name.
         folder: What their relative paths start from.
         out: The ``tokenizer.json`` to write.
         vocab_size: Ids to learn, the 256 bytes and the end of text included.
@@ -94,7 +104,10 @@ def train_tokenizer(
     texts = (
         document.text
         for source in sources
-        for document in islice(_training(source, folder=folder, share=share), train_documents)
+        for document in islice(
+            _training(source, left_out.get(source.name, NOTHING), folder=folder, share=share),
+            train_documents,
+        )
     )
     trained = bpe.train(texts, vocab_size=vocab_size, end_of_text=end_of_text)
     write_text(out, trained.to_json())
@@ -104,6 +117,7 @@ def train_tokenizer(
 def pack(
     source: Source,
     *,
+    left_out: Skipped = NOTHING,
     folder: Path,
     out: Path,
     tokenizer: Tokenizer,
@@ -118,6 +132,7 @@ def pack(
 
     Args:
         source: The recipe's section.
+        left_out: What of it stands elsewhere.
         folder: What its relative paths start from.
         out: Where nothing is yet.
         tokenizer: Text to ids.
@@ -142,7 +157,7 @@ def pack(
             for name in (HELDOUT, PROBLEMS)
         )
         found = _noted(readings(source, folder=folder), problems)
-        for batch in _batches(_kept(found, tally)):
+        for batch in _batches(_once(_kept(found, tally), left_out, tally)):
             for document, ids in _encoded(batch, tokenizer):
                 if held_out(document, share=share):
                     tally += _added("heldout", document, ids, validation)
@@ -179,8 +194,10 @@ def heldout_texts(path: Path, limit: int) -> list[str]:
         return [json.loads(line)["text"] for line in islice(file, limit)]
 
 
-def _training(source: Source, *, folder: Path, share: float) -> Iterator[Document]:
-    for document in documents(source, folder=folder):
+def _training(
+    source: Source, left_out: Skipped, *, folder: Path, share: float
+) -> Iterator[Document]:
+    for document in _once(documents(source, folder=folder), left_out, Counter()):
         if not held_out(document, share=share):
             yield document
 
@@ -208,6 +225,18 @@ def _kept(found: Iterable[Reading], tally: Counter[str]) -> Iterator[Document]:
             yield reading.document
         else:
             tally[reading.lost.kind if reading.lost else str(reading.dropped)] += 1
+
+
+def _once(found: Iterable[Document], left_out: Skipped, tally: Counter[str]) -> Iterator[Document]:
+    """Yield the documents that stand nowhere else, and of others what does not."""
+    for document in found:
+        if left_out.dropped and document.uid in left_out.dropped:
+            tally["duplicates"] += 1
+        elif left_out.trimmed and document.uid in left_out.trimmed:
+            tally["trimmed"] += 1
+            yield replace(document, text=without(document.text, left_out.trimmed[document.uid]))
+        else:
+            yield document
 
 
 def _batches(found: Iterable[Document]) -> Iterator[list[Document]]:
@@ -273,6 +302,7 @@ def _nothing(tally: Counter[str]) -> str:
         "empty": "empty documents",
         "too_short": "too short",
         "other_language": "in another language",
+        "duplicates": "that stand elsewhere",
     }
     told = [f"{tally[key]:,} {words}" for key, words in names.items() if tally[key]]
     return ", ".join(told) or "0 empty documents"

@@ -136,7 +136,7 @@ def _store(address: str) -> tuple[Any, str]:
     except ImportError as error:
         raise missing("fsspec", extra="remote", purpose=f"read {address}") from error
     try:
-        reach: Any = fsspec.core.url_to_fs
+        reach: Any = fsspec.core.url_to_fs  # pyright: ignore[reportUnknownVariableType]
         store, path = reach(address)
     except ImportError as error:  # fsspec says which package a protocol needs
         protocol = address.partition("://")[0]

@@ -8,12 +8,19 @@ from typing import Any, Literal
 from growlm.base.errors import CorpusError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
+from growlm.corpus.duplicates import REPORT
 from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
-from growlm.pipeline.preparing import FACTS, source_step, tokenizer_step
+from growlm.pipeline.preparing import (
+    FACTS,
+    duplicates_step,
+    facts_of,
+    source_step,
+    tokenizer_step,
+)
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 
@@ -34,6 +41,8 @@ class SourceRow:
     tokens: int
     known: Known
     """How the tokens are known: from shards, from the recipe, or guessed from bytes."""
+    left_out: int
+    """Documents that stand elsewhere, once it is packed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +102,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         RecipeError: A source would be repeated too often.
     """
     packed = packed_sources(plan, folder) if folder and _is_packed(plan, folder) else None
-    rows = _packed_rows(packed) if packed else _unpacked_rows(plan)
+    rows = _packed_rows(packed, folder) if packed and folder else _unpacked_rows(plan)
     sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={})
     check_epochs(plan, sources)
     return Table(
@@ -147,19 +156,28 @@ def disk_bytes(stage: StagePlan) -> int:
 def _is_packed(plan: Plan, folder: RunFolder) -> bool:
     """Return whether the folder's shards are those of this plan, and not of an earlier recipe."""
     places = [folder.corpus / source.name / FACTS for source in plan.experiment.source]
+    section = plan.experiment.duplicates
+    places += [folder.duplicates / REPORT] if section is not None else []
     if not all(place.is_file() for place in (folder.tokenizer, *places)):
         return False
     try:
         steps = [tokenizer_step(plan, folder)]
+        steps += [duplicates_step(plan, folder, section)] if section is not None else []
         steps += [source_step(plan, folder, source) for source in plan.experiment.source]
     except (CorpusError, StorageError):  # the texts are gone, and the shards are all there is
         return True
     return all(folder.is_done(step.name, step.key) for step in steps)
 
 
-def _packed_rows(packed: Sources) -> tuple[SourceRow, ...]:
+def _packed_rows(packed: Sources, folder: RunFolder) -> tuple[SourceRow, ...]:
     return tuple(
-        SourceRow(name=name, tokens=count, known="packed") for name, count in packed.tokens.items()
+        SourceRow(
+            name=name,
+            tokens=count,
+            known="packed",
+            left_out=facts_of(folder, name).duplicates,
+        )
+        for name, count in packed.tokens.items()
     )
 
 
@@ -169,7 +187,9 @@ def _unpacked_rows(plan: Plan) -> tuple[SourceRow, ...]:
 
 def _unpacked(source: Source, plan: Plan) -> SourceRow:
     if source.declared_tokens is not None:
-        return SourceRow(name=source.name, tokens=source.declared_tokens, known="declared")
+        return SourceRow(
+            name=source.name, tokens=source.declared_tokens, known="declared", left_out=0
+        )
     try:
         size = sum(int(each["bytes"]) for each in listing(source, folder=plan.recipe_folder))
     except CorpusError as error:
@@ -179,7 +199,8 @@ def _unpacked(source: Source, plan: Plan) -> SourceRow:
             fix=f"{error.fix}; or declared_tokens, to plan without it",
         ) from error
     kept = size * (1.0 - plan.experiment.validation.share)
-    return SourceRow(name=source.name, tokens=int(kept / BYTES_PER_TOKEN), known="estimated")
+    tokens = int(kept / BYTES_PER_TOKEN)
+    return SourceRow(name=source.name, tokens=tokens, known="estimated", left_out=0)
 
 
 def _stage_row(stage: StagePlan, data: StageData) -> StageRow:

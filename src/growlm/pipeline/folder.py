@@ -56,6 +56,11 @@ class RunFolder:
         return self.corpus / "tokenizer.json"
 
     @property
+    def duplicates(self) -> Path:
+        """What the search for duplicates found, and what of each source it leaves out."""
+        return self.corpus / "duplicates"
+
+    @property
     def tokenizer_digest(self) -> Path:
         """The SHA-256 of the tokenizer that the run made, to tell it from one put in its place."""
         return self.path / "steps" / "prepare.tokenizer.sha256"

@@ -1,4 +1,4 @@
-"""The prepare steps: a tokenizer, then the shards and held-out texts of each source."""
+"""The prepare steps: duplicates, a tokenizer, then the shards and held-out texts of each source."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, fields
@@ -18,19 +18,38 @@ from growlm.base.files import (
     write_text,
 )
 from growlm.base.units import format_count
-from growlm.corpus import tokenizer as tokenizers
+from growlm.corpus import duplicates, tokenizer as tokenizers
 from growlm.corpus.documents import listing
+from growlm.corpus.engine import Engine, LocalEngine, cores
 from growlm.corpus.prepare import SourceFacts, pack, train_tokenizer
 from growlm.corpus.steps import versions
 from growlm.corpus.tokenizer import Tokenizer
+from growlm.corpus.trove import TroveEngine
 from growlm.pipeline.engine import Step
 from growlm.pipeline.events import Event
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
+from growlm.recipe.duplicates import Duplicates
 from growlm.recipe.sections import Source
 
 SHARD_TOKENS = 1 << 30
 FACTS = "facts.json"
+
+
+def duplicates_step(plan: Plan, folder: RunFolder, section: Duplicates) -> Step:
+    """Return the step that finds what the sources hold more than once."""
+    found = folder.duplicates / duplicates.REPORT
+    return Step(
+        name="prepare:duplicates",
+        key={
+            "inputs": [_inputs(source, plan) for source in plan.experiment.source],
+            "section": section.model_dump(exclude={"workers", "engine", "engine_options"}),
+        },
+        outputs=(folder.duplicates,),
+        precious=False,
+        work=lambda: _search(plan, folder, section),
+        result=lambda: _searched(read_json(found)),
+    )
 
 
 def tokenizer_step(plan: Plan, folder: RunFolder) -> Step:
@@ -39,6 +58,7 @@ def tokenizer_step(plan: Plan, folder: RunFolder) -> Step:
     key: dict[str, Any] = {"tokenizer": section.model_dump(), "share": None, "inputs": []}
     if section.file is None:
         key["share"] = plan.experiment.validation.share
+        key["left_out"] = [_left_out(plan, folder, each.name) for each in plan.experiment.source]
         key["inputs"] = [_inputs(source, plan) for source in plan.experiment.source]
     else:
         brought = tokenizers.load(
@@ -64,6 +84,7 @@ def source_step(plan: Plan, folder: RunFolder, source: Source) -> Step:
             "inputs": _inputs(source, plan),
             "tokenizer": tokenizer_of(plan, folder).sha256,
             "share": plan.experiment.validation.share,
+            "left_out": _left_out(plan, folder, source.name),
         },
         outputs=(out,),
         precious=False,
@@ -143,6 +164,47 @@ def _inputs(source: Source, plan: Plan) -> dict[str, Any]:
     }
 
 
+def _left_out(plan: Plan, folder: RunFolder, source: str) -> str | None:
+    """Return the digest of what of a source stands elsewhere; None where nobody looks for it."""
+    if plan.experiment.duplicates is None:
+        return None
+    return sha256_file(duplicates.list_of(folder.duplicates, source))
+
+
+def _skipped(plan: Plan, folder: RunFolder, source: str) -> duplicates.Skipped:
+    if plan.experiment.duplicates is None:
+        return duplicates.NOTHING
+    return duplicates.skipped(folder.duplicates, source)
+
+
+def _search(plan: Plan, folder: RunFolder, section: Duplicates) -> Iterator[Event]:
+    duplicates.search(
+        plan.experiment.source,
+        section,
+        folder=plan.recipe_folder,
+        out=folder.duplicates,
+        engine=_engine(section),
+    )
+    yield from ()
+
+
+def _engine(section: Duplicates) -> Engine:
+    workers = section.workers or cores()
+    if section.engine == "local":
+        return LocalEngine(workers=workers)
+    return TroveEngine(executor=section.engine, workers=workers, options=section.engine_options)
+
+
+def _searched(report: dict[str, Any]) -> str:
+    counts = report["dropped"].values()
+    told = [
+        f"{sum(each[reason] for each in counts):,} {words}"
+        for reason, words in (("exact", "the same"), ("near", "nearly the same"))
+    ]
+    books = f", {len(report['books']):,} books in others" if report["books"] else ""
+    return f"of {report['documents']:,} documents, {' and '.join(told)} as another{books}"
+
+
 def _make_tokenizer(plan: Plan, folder: RunFolder) -> Iterator[Event]:
     section = plan.experiment.tokenizer
     if section.file is not None:
@@ -152,6 +214,10 @@ def _make_tokenizer(plan: Plan, folder: RunFolder) -> Iterator[Event]:
     else:
         train_tokenizer(
             plan.experiment.source,
+            left_out={
+                source.name: _skipped(plan, folder, source.name)
+                for source in plan.experiment.source
+            },
             folder=plan.recipe_folder,
             out=folder.tokenizer,
             vocab_size=plan.vocab_size,
@@ -181,6 +247,7 @@ def _pack(plan: Plan, folder: RunFolder, source: Source) -> Iterator[Event]:
         remove(out)
     facts = pack(
         source,
+        left_out=_skipped(plan, folder, source.name),
         folder=plan.recipe_folder,
         out=out,
         tokenizer=tokenizer_of(plan, folder),
@@ -196,6 +263,8 @@ def _packed(facts: SourceFacts) -> str:
         "with invalid UTF-8": facts.bad_utf8,
         "too short": facts.too_short,
         "in another language": facts.other_language,
+        "that stand elsewhere": facts.duplicates,
+        "books trimmed": facts.trimmed,
         "records lost": facts.bad_json + facts.no_field,
         "broken files": facts.broken_file,
         **{f"changed by {step}": number for step, number in facts.cleaned.items()},

@@ -19,7 +19,12 @@ from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
 from growlm.pipeline.origin import operators_of, target_of
 from growlm.pipeline.plan import Plan
-from growlm.pipeline.preparing import check_tokenizer, source_step, tokenizer_step
+from growlm.pipeline.preparing import (
+    check_tokenizer,
+    duplicates_step,
+    source_step,
+    tokenizer_step,
+)
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.training import step_checkpoints, train_stage, training_of
 from growlm.pipeline.viewing import run_view
@@ -59,6 +64,9 @@ def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
 
 def prepare(run: Run) -> Iterator[Event]:
     """Bring tokenizer and shards up to date, and check what only they can tell."""
+    section = run.plan.experiment.duplicates
+    if section is not None:
+        yield from bring_up_to_date(duplicates_step(run.plan, run.folder, section), run.folder)
     yield from bring_up_to_date(tokenizer_step(run.plan, run.folder), run.folder)
     check_tokenizer(run.plan, run.folder)
     for source in run.plan.experiment.source:

@@ -150,6 +150,8 @@ def _source(source: Source, folder: RunFolder) -> SourceView:
         heldout_tokens=facts.heldout_tokens,
         train_bytes=facts.train_bytes,
         heldout_bytes=facts.heldout_bytes,
+        left_out=facts.duplicates,
+        lost=facts.bad_json + facts.no_field + facts.broken_file,
     )
 
 

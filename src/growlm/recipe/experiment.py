@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, NonNegativeInt
 
 from growlm.base.errors import RecipeError, nearest
+from growlm.recipe.duplicates import Duplicates
 from growlm.recipe.grow import is_checkpoint_path
 from growlm.recipe.sections import (
     Average,
@@ -41,6 +42,9 @@ class Experiment(Section, frozen=True):
 
     source: tuple[Source, ...] = Field(min_length=1)
     """The sources, in the order of the mixture."""
+
+    duplicates: Duplicates | None = None
+    """The search for texts that stand in the sources more than once, if any."""
 
     validation: Validation = Validation()
     """The held-out documents."""
@@ -96,6 +100,19 @@ def crosscheck(experiment: Experiment) -> None:
         _check_weights(stage, experiment.source)
     _check_average(experiment)
     _check_last_word(experiment)
+    _check_order(experiment)
+
+
+def _check_order(experiment: Experiment) -> None:
+    names = [source.name for source in experiment.source]
+    order = experiment.duplicates.order if experiment.duplicates else ()
+    for position, name in enumerate(order):
+        if name not in names or name in order[:position]:
+            raise RecipeError(
+                f"duplicates.order to name sources, each once, of {', '.join(names)}",
+                got=f"'{name}'" + (" twice" if name in names else ""),
+                fix="removing one" if name in names else nearest(name, names),
+            )
 
 
 def _check_average(experiment: Experiment) -> None:

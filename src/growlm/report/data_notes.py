@@ -1,4 +1,4 @@
-"""Notes on the data: text read more than once, and documents left unscored."""
+"""Notes on the data: text read more than once, left out or lost, and documents left unscored."""
 
 from growlm.report.view import RunView, StageView
 from growlm.report.words import code, listing, plural
@@ -24,6 +24,23 @@ def _repeats(stage: StageView) -> str:
     times = listing([f"{code(name)} {epochs:.2f} times" for name, epochs in often.items()])
     readers = "it and its parents had" if stage.kind == "grown" else "it had"
     return f"By the end of {code(stage.name)}, {readers} read {times}."
+
+
+def left_out(view: RunView) -> tuple[str, ...]:
+    """Say which sources lost documents to duplicates, or records that could not be read."""
+    copies = [
+        f"{plural(source.left_out, 'document')} of {code(source.name)}"
+        for source in view.sources
+        if source.left_out
+    ]
+    lost = [
+        f"{plural(source.lost, 'record')} of {code(source.name)}"
+        for source in view.sources
+        if source.lost
+    ]
+    told = [f"Copies of texts that were kept: {listing(copies)}."] if copies else []
+    told += [f"Not readable, and named in `problems.jsonl`: {listing(lost)}."] if lost else []
+    return tuple(told)
 
 
 def capped(view: RunView) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "Copies that have not parted": growth_notes.unparted,
     "An annealed parent": growth_notes.annealed_parent,
     "Repeated text": data_notes.repeated,
+    "Text left out": data_notes.left_out,
     "Overfitting": training_notes.overfitting,
     "Longer contexts": score_notes.long_contexts,
     "Capped documents": data_notes.capped,

@@ -48,6 +48,10 @@ class SourceView(View, frozen=True):
     """UTF-8 bytes of the former."""
     heldout_bytes: int
     """UTF-8 bytes of the latter."""
+    left_out: int
+    """Documents that stand elsewhere in the sources, and so neither."""
+    lost: int
+    """Records that could not be read."""
 
 
 class TrainPoint(View, frozen=True):
