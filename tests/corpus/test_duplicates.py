@@ -1,6 +1,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def edited(words: list[str], *key: int, share: float) -> str:
 def corpus(tmp_path):
     """Return a function: texts by source -> the sources, their files written down."""
 
-    def write(kind="prose", **texts: Sequence[str]):
+    def write(kind: Any = "prose", **texts: Sequence[str]):
         for name, rows in texts.items():
             lines = "".join(json.dumps({"text": row}) + "\n" for row in rows)
             (tmp_path / f"{name}.jsonl").write_text(lines)

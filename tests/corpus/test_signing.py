@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_code_is_the_same_but_for_blanks_at_the_ends_of_lines():
 
 @pytest.fixture
 def signed(tmp_path):
-    def make(texts, kind="prose"):
+    def make(texts, kind: Any = "prose"):
         lines = "".join(json.dumps({"text": text, "n": n}) + "\n" for n, text in enumerate(texts))
         (tmp_path / "a.jsonl").write_text(lines)
         source = Source(name="mine", files=("a.jsonl",), weight=1.0, kind=kind, id_field="n")

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -82,10 +83,38 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch, tmp_path):
         engine.run(double, [5], out=tmp_path, key="a")
 
 
+SCRIPT = """
+import sys
+from pathlib import Path
+from growlm.corpus.duplicates import search
+from growlm.corpus.engine import LocalEngine
+from growlm.corpus.trove import TroveEngine
+from growlm.recipe.duplicates import Duplicates
+from growlm.recipe.sections import Source
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    sources = [Source(name=name, files=(f"{name}.txt",), weight=1.0) for name in "abc"]
+    engines = LocalEngine(workers=1), TroveEngine(executor=sys.argv[2], workers=2, options={})
+    here, there = (
+        search(sources, Duplicates(), folder=folder, out=folder / str(place), engine=engine)
+        for place, engine in enumerate(engines)
+    )
+    sys.exit(here != there or there["dropped"]["b"]["near"] != 1)
+"""
+"""Runs where the shape hook does not wrap what clusters pickle."""
+
+
 @pytest.mark.parametrize("executor", ["trove", "ray"])
-def test_the_real_thing_does_the_same(tmp_path, executor):
-    pytest.importorskip("datatrove")
-    if executor == "ray":
-        pytest.importorskip("ray")
-    engine = TroveEngine(executor=executor, workers=2, options={})
-    assert engine.run(double, [5, 6, 7], out=tmp_path, key="a")[2] == {"double": 14}
+def test_the_real_thing_finds_what_processes_find(tmp_path, executor):
+    for package in ("datatrove", *(["ray"] if executor == "ray" else [])):
+        pytest.importorskip(package)
+    text = " ".join(f"w{n * n % 101}" for n in range(300))
+    for name, content in (("a", text), ("b", f"{text} and more"), ("c", "another one")):
+        (tmp_path / f"{name}.txt").write_text(content)
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path, executor], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

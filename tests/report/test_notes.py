@@ -45,6 +45,11 @@ def repeated(run, edit):
     return edit(run, "grown", source_epochs={"docs": 2.5, "code": 1.0})
 
 
+def left_out(run, _):
+    first, *others = run.sources
+    return run.model_copy(update={"sources": (first.model_copy(update={"left_out": 7}), *others)})
+
+
 def capped(run, edit):
     return edit(run, "base", evaluations=rescored(run.stages[0], capped=("docs",)))
 
@@ -98,6 +103,7 @@ def unparted(run, edit):
     [
         (unparted, "Copies that have not parted"),
         (repeated, "Repeated text"),
+        (left_out, "Text left out"),
         (capped, "Capped documents"),
         (noticed, "While training"),
         (diverged, "Divergence"),
@@ -192,6 +198,7 @@ def test_a_run_with_nothing_to_say_says_nothing(run, edit, empty_run):
 def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
     caused = {
         "Repeated text",
+        "Text left out",
         "Capped documents",
         "While training",
         "Divergence",

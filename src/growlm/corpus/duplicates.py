@@ -192,7 +192,7 @@ def _clusters(signed: Signed, verdict: _Verdict) -> Iterator[dict[str, Any]]:
     for document in np.flatnonzero(verdict.reasons).tolist():
         members.setdefault(int(verdict.kept_as[document]), []).append(document)
     for kept in sorted(members):
-        dropped = [
+        dropped: list[dict[str, Any]] = [
             {
                 **signed.describe(each),
                 "why": REASONS[verdict.reasons[each]],

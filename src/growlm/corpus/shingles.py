@@ -49,7 +49,7 @@ def shingles(texts: Sequence[bytes]) -> Shingles:
     kept_D = np.maximum(words_D - (SIZE - 1), 0)
     starts_D = np.cumsum(kept_D) - kept_D
     if len(texts) > 1:
-        places = np.arange(kept_D.sum()) + np.repeat(first_D[:-1] - starts_D, kept_D)
+        places = np.arange(int(kept_D.sum())) + np.repeat(first_D[:-1] - starts_D, kept_D)
         grams_N = grams_N[places]
     return Shingles(hashes=grams_N, starts=starts_D, words=words_D)
 

@@ -1,5 +1,8 @@
 """datatrove's executors behind the engine's protocol: its own processes, Slurm, Ray."""
 
+# datatrove need not be installed, and has no types:
+# pyright: reportMissingImports=false, reportUnknownVariableType=false
+
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -69,7 +72,7 @@ def _rank(work: Work, tasks: Sequence[Any], out: Path, key: str, rank: int) -> R
 
 def _step(rank_work: Callable[[int], Result]) -> Any:
     try:
-        from datatrove.pipeline.base import PipelineStep  # pyright: ignore[reportMissingImports]
+        from datatrove.pipeline.base import PipelineStep
     except ImportError as error:
         raise _no_datatrove() from error
     base: Any = PipelineStep
@@ -88,26 +91,28 @@ def _step(rank_work: Callable[[int], Result]) -> Any:
             yield from data or ()
             rank_work(rank)
 
-    return RankStep()
+    step: Any = RankStep()
+    return step
 
 
 def _executor(name: Executor) -> Any:
     try:
         if name == "trove":
-            from datatrove.executor.local import (  # pyright: ignore[reportMissingImports]
+            from datatrove.executor.local import (
                 LocalPipelineExecutor as Found,
             )
         elif name == "slurm":
-            from datatrove.executor.slurm import (  # pyright: ignore[reportMissingImports]
+            from datatrove.executor.slurm import (
                 SlurmPipelineExecutor as Found,
             )
         else:
-            from datatrove.executor.ray import (  # pyright: ignore[reportMissingImports]
+            from datatrove.executor.ray import (
                 RayPipelineExecutor as Found,
             )
     except ImportError as error:
         raise _no_datatrove() from error
-    return Found
+    found: Any = Found
+    return found
 
 
 def _marker(out: Path, number: int) -> Path:
