@@ -2,9 +2,12 @@
 
 import re
 
+import numpy as np
+
 CLEAN_VERSION = 1
 """Grows with every change of a rule; shards carry it."""
 
+_BLANK = 32
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n")
 _LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
@@ -36,5 +39,14 @@ def clean(text: str) -> str:
     try:
         content = text.encode()
     except UnicodeEncodeError:
-        content = _LONE_SURROGATES.sub("\ufffd", text).encode()
-    return content.translate(None, _CONTROLS).decode().strip("\n")
+        text = _LONE_SURROGATES.sub("\ufffd", text)
+        content = text.encode()
+    if _has_controls(content):
+        text = content.translate(None, _CONTROLS).decode()
+    return text.strip("\n")
+
+
+def _has_controls(content: bytes) -> bool:
+    """Return whether bytes below 32 are in it beside tabs and newlines; counting is fast."""
+    low = np.count_nonzero(np.frombuffer(content, dtype=np.uint8) < _BLANK)
+    return bool(low != content.count(b"\n") + content.count(b"\t"))

@@ -100,7 +100,7 @@ def _from_text(file: BufferedIOBase, form: Form) -> Iterator[Raw]:
 
 def _from_lines(file: BufferedIOBase, place: Place, form: Form) -> Iterator[Raw | Lost]:
     for row, line in enumerate(file):
-        if not line.strip():
+        if line.isspace():
             continue
         text, bad = decode(line)
         where = f"{place} line {row + 1}"

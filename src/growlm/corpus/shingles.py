@@ -50,28 +50,30 @@ def shingles(texts: Sequence[bytes]) -> Shingles:
     starts_D = np.cumsum(kept_D) - kept_D
     if len(texts) > 1:
         places = np.arange(int(kept_D.sum())) + np.repeat(first_D[:-1] - starts_D, kept_D)
-        grams_N = grams_N[places]
+        grams_N = grams_N.take(places)
     return Shingles(hashes=grams_N, starts=starts_D, words=words_D)
 
 
 def ngrams(words_N: UInt64[NDArray[np.uint64], "N"]) -> UInt64[NDArray[np.uint64], "M"]:
     """Return the hashes of all five words in a row."""
     count = max(0, words_N.size - SIZE + 1)
-    sums = words_N[:count].copy()
+    sums, product = words_N[:count].copy(), np.empty(count, dtype=np.uint64)
     factor = 1
     for place in range(1, SIZE):
         factor = factor * _Q % 2**64
-        sums += words_N[place : place + count] * np.uint64(factor)
+        np.multiply(words_N[place : place + count], np.uint64(factor), out=product)
+        sums += product
     return mixk(sums)
 
 
 def mixk(bits_N: UInt64[NDArray[np.uint64], "N"]) -> UInt64[NDArray[np.uint64], "N"]:
     """Return numbers stirred so that every bit depends on every bit: MurmurHash3's finalizer."""
-    bits_N = bits_N ^ (bits_N >> _SHIFT)
-    bits_N *= _FIRST
-    bits_N ^= bits_N >> _SHIFT
-    bits_N *= _SECOND
-    bits_N ^= bits_N >> _SHIFT
+    shifted_N = bits_N >> _SHIFT
+    bits_N = bits_N ^ shifted_N
+    for factor in (_FIRST, _SECOND):
+        bits_N *= factor
+        np.right_shift(bits_N, _SHIFT, out=shifted_N)
+        bits_N ^= shifted_N
     return bits_N
 
 
@@ -79,10 +81,13 @@ def _words(content: bytes) -> tuple[UInt64[NDArray[np.uint64], "W"], Int64[NDArr
     """Return the hash and the place of every word of bytes that end with a blank."""
     hashes: list[NDArray[np.uint64]] = []
     begins: list[NDArray[np.int64]] = []
+    sums = np.zeros(1, dtype=np.uint64)  # one array for all blocks: new memory is slow memory
     start = 0
     while start < len(content):
         end = content.find(b" ", start + BLOCK_BYTES) + 1 or len(content)
-        found, places = _block(np.frombuffer(content, np.uint8, end - start, start))
+        if sums.size <= end - start:
+            sums = np.zeros(1 + max(end - start, 2 * BLOCK_BYTES), dtype=np.uint64)
+        found, places = _block(np.frombuffer(content, np.uint8, end - start, start), sums)
         hashes.append(found)
         begins.append(places + start)
         start = end
@@ -90,19 +95,24 @@ def _words(content: bytes) -> tuple[UInt64[NDArray[np.uint64], "W"], Int64[NDArr
 
 
 def _block(
-    bytes_N: NDArray[np.uint8],
+    bytes_N: NDArray[np.uint8], sums_M: NDArray[np.uint64]
 ) -> tuple[UInt64[NDArray[np.uint64], "W"], Int64[NDArray[np.int64], "W"]]:
-    blanks = np.flatnonzero(bytes_N == _BLANK)
-    begins = np.concatenate([np.zeros(1, dtype=np.int64), blanks[:-1] + 1])
-    lengths = blanks - begins
-    real = lengths > 0
-    begins, lengths = begins[real], lengths[real]
-    powers, inverses = _powers(_P, bytes_N.size), _powers(_P_INVERSE, bytes_N.size)
-    sums_N = np.multiply(bytes_N, powers[: bytes_N.size], dtype=np.uint64)
+    """Return the words of a block; ``sums_M`` is written over but for its first entry, a zero."""
+    ends = np.flatnonzero(bytes_N == _BLANK)
+    begins = np.zeros_like(ends)
+    np.add(ends[:-1], 1, out=begins[1:])
+    lengths = ends - begins
+    if not lengths.all():
+        real = np.flatnonzero(lengths)
+        begins, ends, lengths = begins.take(real), ends.take(real), lengths.take(real)
+    size = bytes_N.size
+    sums_N = sums_M[1 : size + 1]
+    np.multiply(bytes_N, _powers(_P, size)[:size], out=sums_N, dtype=np.uint64)
     np.cumsum(sums_N, out=sums_N)
-    ends = begins + lengths - 1
-    totals = sums_N[ends] - np.where(begins > 0, sums_N[begins - 1], np.uint64(0))
-    return mixk(totals * inverses[begins] + lengths.astype(np.uint64)), begins
+    totals = sums_M.take(ends) - sums_M.take(begins)
+    totals *= _powers(_P_INVERSE, size).take(begins)
+    totals += lengths.view(np.uint64)
+    return mixk(totals), begins
 
 
 def _powers(base: int, count: int) -> UInt64[NDArray[np.uint64], "N"]:

@@ -12,7 +12,7 @@ BANDS, ROWS = 14, 8
 HASHES = BANDS * ROWS
 """Entries of a signature; two texts meet when one of its bands is the same in both."""
 
-BLOCK = 1 << 15
+BLOCK = 1 << 16
 """Shingles hashed at once: what is worked on stays in the cache."""
 
 _UPPER = np.uint64(32)

@@ -28,6 +28,8 @@ BATCH_BYTES = 1 << 18
 SHORTEST_ALNUM = 32
 """Bytes of letters and digits below which a text is the same only byte by byte."""
 
+_KEPT_BYTES = 31 << 20
+
 DOCUMENT = np.dtype(
     [
         ("uid", "V16"),
@@ -72,6 +74,7 @@ def sign(portion: Portion, out: Path, number: int) -> Result:
         StorageError: ``out`` cannot be written.
     """
     started = time.process_time()
+    _keep_freed_memory()
     signed = _Signed(portion)
     found = readings_of(portion.source, portion.places, folder=portion.folder)
     for batch in _batches(got.document for got in found if got.document is not None):
@@ -82,6 +85,15 @@ def sign(portion: Portion, out: Path, number: int) -> Result:
         "bytes": signed.size,
         "seconds": time.process_time() - started,
     }
+
+
+def _keep_freed_memory() -> None:
+    """Free one large array that nothing was written to.
+
+    From then on, glibc keeps what is freed up to that size for what is asked for next (mallopt(3),
+    the dynamic threshold). Fresh pages would cost more than the hashing that is done in them.
+    """
+    np.empty(_KEPT_BYTES, dtype=np.uint8)
 
 
 def key_of(text: str, words: bytes, *, kind: str) -> bytes:
@@ -176,7 +188,8 @@ class _Signed:
         halves = (int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little"))
         uid = bytes.fromhex(document.uid)
         self.documents.append((uid, halves, path, document.row, count, *at))
-        self.size += len(document.text.encode())
+        text = document.text
+        self.size += len(text) if text.isascii() else len(text.encode())
 
     def _sign(self, stretches: "_Stretches", grams: Shingles, *, count: int) -> None:
         if count:
