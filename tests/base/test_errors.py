@@ -1,5 +1,7 @@
 """Errors: one line that says what was expected, what was got, what to try."""
 
+import pickle
+
 import pytest
 
 from growlm.base import errors
@@ -38,6 +40,23 @@ def test_a_stopped_run_exits_as_shells_expect_of_a_signal(number: int, code: int
     assert str(stopped) == (
         f"expected the run to end; got signal {number}; step 40 was saved. "
         "Try the same command again."
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SafetyError("a light", got="none", fix="another bulb", where="cellar"),
+        Stopped(15, saved="step 40 was saved", fix="the same command again"),
+    ],
+)
+def test_an_error_crosses_from_one_process_to_another_whole(error: GrowlmError) -> None:
+    crossed = pickle.loads(pickle.dumps(error))  # noqa: S301 - written in this line
+    assert type(crossed) is type(error)
+    assert (str(crossed), vars(crossed), crossed.exit_code) == (
+        str(error),
+        vars(error),
+        error.exit_code,
     )
 
 

@@ -1,10 +1,33 @@
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from growlm.base.errors import CorpusError
+from growlm.base.errors import CorpusError, StorageError
 from growlm.corpus.engine import LocalEngine, cores, perform
+
+ORPHANS = """
+import os, sys, time
+from pathlib import Path
+from growlm.corpus.engine import LocalEngine
+
+def wait(task, out, number):
+    (out / str(os.getpid())).touch()
+    time.sleep(task)
+
+if __name__ == "__main__":
+    LocalEngine(workers=2).run(wait, [60, 60], out=Path(sys.argv[1]), key="a")
+"""
+"""A program whose workers wait."""
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch, pytestconfig):
+    """Let workers find the functions of this file; pytest imports it without its path."""
+    monkeypatch.syspath_prepend(pytestconfig.rootpath)
 
 
 def square(task, out, number):
@@ -16,6 +39,11 @@ def square(task, out, number):
 def refuse(task, out, number):
     del out, number
     raise CorpusError("a task that can be done", got=str(task), fix="another")
+
+
+def find_no_room(task, out, number):
+    del out, number
+    raise StorageError("room on the disk", got=str(task), fix="deleting files", where="a.bin")
 
 
 def die_once(task, out, number):
@@ -52,6 +80,39 @@ def test_another_key_does_the_work_again(tmp_path):
 def test_an_error_of_a_task_is_told_as_it_is(tmp_path, workers):
     with pytest.raises(CorpusError, match=r"a task that can be done; got 1\. Try another\."):
         LocalEngine(workers=workers).run(refuse, [1, 2], out=tmp_path, key="a")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_told_as_one_whoever_meets_it(tmp_path, workers):
+    with pytest.raises(StorageError, match=r"a\.bin: expected room on the disk; got 1\.") as caught:
+        LocalEngine(workers=workers).run(find_no_room, [1, 2], out=tmp_path, key="a")
+    assert caught.value.where == "a.bin"
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    (out := tmp_path / "out").mkdir()
+    with subprocess.Popen([sys.executable, str(tmp_path / "orphans.py"), str(out)]) as parent:
+        wait_until(lambda: len(list(out.iterdir())) == 2)
+        parent.kill()
+    workers = [int(path.name) for path in out.iterdir()]
+    wait_until(lambda: not any(map(is_alive, workers)))
+
+
+def wait_until(true):
+    """Wait, but not for as long as the tasks of the orphans take."""
+    end = time.monotonic() + 45
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_alive(number):
+    """Return whether a process is there and no zombie, which nobody may be around to bury."""
+    try:
+        return " Z " not in Path(f"/proc/{number}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_worker_that_dies_is_replaced_once(tmp_path):

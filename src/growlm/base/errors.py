@@ -40,6 +40,10 @@ class GrowlmError(Exception):
         self.got = got
         self.fix = fix
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let an error cross from a worker's process to its parent's, whatever made it."""
+        return type(self).__new__, (type(self), *self.args), vars(self)
+
 
 class RecipeError(GrowlmError):
     """The recipe or the command line asks for something that cannot be."""

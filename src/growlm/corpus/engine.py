@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -83,14 +84,14 @@ class LocalEngine:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         workers = min(self.workers, len(numbered))
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=_deaf) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             try:
                 begun = {
-                    number: pool.submit(_told, work, task, number, out, key)
+                    number: pool.submit(perform, work, task, number, out=out, key=key)
                     for number, task in numbered
                 }
                 for number, future in begun.items():
-                    results[number] = _result(future.result())
+                    results[number] = future.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -122,20 +123,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
-def _deaf() -> None:
-    """Leave Ctrl-C to the parent, which cancels what has not begun."""
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, which cancels what has not begun; end when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _told(work: Work, task: Any, number: int, out: Path, key: str) -> Result | dict[str, str]:  # noqa: PLR0917 - a pool passes them by position
-    """Return what a task came to, or its error in parts: errors of ours cannot be pickled."""
-    try:
-        return {"result": perform(work, task, number, out=out, key=key)}
-    except CorpusError as error:
-        return {"expected": error.expected, "got": error.got, "fix": error.fix}
-
-
-def _result(told: dict[str, Any]) -> Result:
-    if "expected" in told:
-        raise CorpusError(told["expected"], got=told["got"], fix=told["fix"])
-    return told["result"]
+def _end_with_parent() -> None:
+    """Wait for the parent's end: a worker holds its own queue open, and would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
