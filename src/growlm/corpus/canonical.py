@@ -4,6 +4,9 @@ import re
 import unicodedata
 from functools import lru_cache
 
+CANONICAL_VERSION = 1
+"""Grows with every change of a rule; reports carry it, and Unicode's version beside it."""
+
 MOST_KINDS = 48
 """Foreign characters of different kinds up to which each is replaced by itself."""
 

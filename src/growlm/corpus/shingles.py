@@ -67,7 +67,10 @@ def ngrams(words_N: UInt64[NDArray[np.uint64], "N"]) -> UInt64[NDArray[np.uint64
 
 
 def mixk(bits_N: UInt64[NDArray[np.uint64], "N"]) -> UInt64[NDArray[np.uint64], "N"]:
-    """Return numbers stirred so that every bit depends on every bit: MurmurHash3's finalizer."""
+    """Return numbers stirred so that every bit depends on every bit.
+
+    MurmurHash3's finalizer (Appleby).
+    """
     shifted_N = bits_N >> _SHIFT
     bits_N = bits_N ^ shifted_N
     for factor in (_FIRST, _SECOND):

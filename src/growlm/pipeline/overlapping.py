@@ -12,7 +12,7 @@ from growlm.base.errors import CorpusError, RecipeError, SafetyError
 from growlm.base.files import write_json, write_text
 from growlm.base.units import format_count
 from growlm.corpus.documents import Document, documents
-from growlm.corpus.finding import find
+from growlm.corpus.finding import LINE_SUFFIXES, PACKED_SUFFIXES, find
 from growlm.corpus.overlap import canary
 from growlm.corpus.overlap.benchmark import Benchmark, fields_of, parse_fields, read_benchmark
 from growlm.corpus.overlap.index import Index, build
@@ -239,7 +239,10 @@ def _benchmark(word: str) -> tuple[str, Path]:
     if equals and name and path:
         return name, Path(path)
     place = Path(word)
-    return place.name.removesuffix(".gz").removesuffix(".jsonl"), place
+    bare = place.name
+    for suffix in (*PACKED_SUFFIXES, *LINE_SUFFIXES):
+        bare = bare.removesuffix(suffix)
+    return bare, place
 
 
 def _fields(word: str) -> tuple[str, dict[str, str]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
+from unicodedata import unidata_version
 
 from growlm import checkpoint
 from growlm.base.errors import CorpusError
@@ -19,6 +20,7 @@ from growlm.base.files import (
 )
 from growlm.base.units import format_count
 from growlm.corpus import duplicates, tokenizer as tokenizers
+from growlm.corpus.canonical import CANONICAL_VERSION
 from growlm.corpus.documents import listing
 from growlm.corpus.engine import Engine, LocalEngine, cores
 from growlm.corpus.prepare import SourceFacts, pack, train_tokenizer
@@ -44,6 +46,7 @@ def duplicates_step(plan: Plan, folder: RunFolder, section: Duplicates) -> Step:
         key={
             "inputs": [_inputs(source, plan) for source in plan.experiment.source],
             "section": section.model_dump(exclude={"workers", "engine", "engine_options"}),
+            "canonical": [CANONICAL_VERSION, unidata_version],
         },
         outputs=(folder.duplicates,),
         precious=False,

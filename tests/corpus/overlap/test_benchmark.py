@@ -1,7 +1,9 @@
+import bz2
 import gzip
 import json
 
 import pytest
+import zstandard
 
 from growlm.base.errors import CorpusError, GrowlmError, RecipeError, StorageError
 from growlm.corpus.overlap.benchmark import fields_of, parse_fields, read_benchmark
@@ -45,9 +47,10 @@ def test_fields_reach_into_objects_and_contexts_stand_apart(tmp_path):
     assert (example.text, example.context, example.index) == ("who? me", "It was me.", 0)
 
 
-def test_rows_are_numbered_from_0_whatever_lines_are_blank(tmp_path):
-    path = tmp_path / "a.gz"
-    path.write_bytes(gzip.compress(b'\n{"text": "x"}\n\n{"text": "y"}\n'))
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, zstandard.compress])
+def test_rows_are_numbered_from_0_whatever_lines_are_blank(tmp_path, pack):
+    path = tmp_path / "a"
+    path.write_bytes(pack(b'\n{"text": "x"}\n\n{"text": "y"}\n'))
     found = read_benchmark("mine", path, fields=fields_of("mine")).examples
     assert [(each.index, each.text) for each in found] == [(0, "x"), (1, "y")]
 

@@ -1,17 +1,16 @@
 """Benchmarks: rows of JSON lines, and which of their fields make an example and its answer."""
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from growlm.base.errors import CorpusError, RecipeError, nearest
-from growlm.base.files import sha256_file, storage_error
+from growlm.base.files import sha256_file
+from growlm.corpus.packed import Broken, broken_error, opened
 
 Role = Literal["text", "answer", "context"]
 
@@ -33,7 +32,6 @@ LAYOUTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 PLAIN: Mapping[str, str] = MappingProxyType({"text": "text"})
 """Fields of any other benchmark, unless others are given."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _EXPRESSION = re.compile(r"(?P<names>[^\[\]]+)(?:\[(?P<key>[^\[\]]+)\])?")
 
 
@@ -104,7 +102,7 @@ def parse_fields(text: str) -> dict[str, str]:
 
 
 def read_benchmark(name: str, path: Path, *, fields: Mapping[str, str]) -> Benchmark:
-    """Return the examples of a file of JSON lines, gzipped or not.
+    """Return the examples of a file of JSON lines, packed or not.
 
     Args:
         name: How reports call it.
@@ -115,32 +113,25 @@ def read_benchmark(name: str, path: Path, *, fields: Mapping[str, str]) -> Bench
         CorpusError: It is not JSON lines, lacks a field, or has no rows.
         StorageError: It cannot be read.
     """
+    sha256 = sha256_file(path)
     examples = tuple(
         _example(row, index, fields=fields, place=f"{path} line {line}")
         for index, (line, row) in enumerate(_rows(path))
     )
     if not examples:
         raise CorpusError(f"examples in {path}", got="none", fix="another file")
-    return Benchmark(
-        name=name, path=str(path), sha256=sha256_file(path), fields=fields, examples=examples
-    )
+    return Benchmark(name=name, path=str(path), sha256=sha256, fields=fields, examples=examples)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of a file, and for each the line that it stands on, from 1."""
     try:
-        with path.open("rb") as file:
-            zipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        with cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb") as lines:
+        with opened(path) as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield number, _row(line, f"{path} line {number}")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise CorpusError(
-            "a gzip file that is whole", got=f"'{error}' in {path}", fix="fetching it again"
-        ) from error
-    except OSError as error:
-        raise storage_error(error, path) from error
+    except Broken as error:
+        raise broken_error(error, path) from error
 
 
 def _row(line: bytes, place: str) -> dict[str, Any]:

@@ -1,20 +1,12 @@
-"""The canonical form: what is left of a text when case, blanks and punctuation do not count."""
+"""Letters and digits of one text or many, without blanks, and where in a text they stand."""
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
 
-import numpy as np
-
-VERSION = 1
-"""Grows with every change of a rule; reports carry it, and Unicode's version beside it."""
-
-MOST_CHANGES = 8
-"""Characters replaced one after the other; beyond that, the whole text is normalized at once."""
+from growlm.corpus.canonical import alnum as without_blanks, canonical
 
 BLOCK_CHARACTERS = 4096
 """What is counted through at once when a place in a text is looked for."""
@@ -22,16 +14,6 @@ BLOCK_CHARACTERS = 4096
 EDGE = b"\x01"
 """Parts texts that stand one after the other; it is in no canonical form."""
 
-_ASCII = bytes(range(128))
-_SEPARATORS = bytes(range(33))
-_LETTERS = bytes(byte for byte in range(128) if chr(byte).isalnum())
-_MARKS = bytes(byte for byte in range(33, 128) if byte not in _LETTERS)
-_LOWER = bytes(range(256)).lower()
-_LOWER_WITH_BLANKS = b" " * len(_SEPARATORS) + _LOWER[len(_SEPARATORS) :]
-_DELETED = 0x7F
-"""Stands for punctuation outside ASCII; it is punctuation itself."""
-
-_PUNCTUATION = re.compile(rb"\xe2[\x80\x81].|\xc2.", re.DOTALL)
 _BOUNDARY = re.compile("[ \t\n\r\v\f\u3400-\u9fff]")
 _BLANKS = " \t\n\r\v\f"
 
@@ -39,13 +21,10 @@ _BLANKS = " \t\n\r\v\f"
 def alnum(text: str) -> bytes:
     """Return the letters and digits of a text, in lower case and UTF-8, without what is between.
 
-    The text is brought to NFKC and lower case. Whitespace and punctuation go: of ASCII, of U+0080
-    to U+00BF, and of U+2000 to U+207F; everything else stays.
-
     >>> alnum("Don't PANIC: it's 42 caf\u00e9s!").decode()
     'dontpanicits42caf\u00e9s'
     """
-    return _canonical(text).translate(_LOWER, _SEPARATORS + _MARKS)
+    return without_blanks(canonical(text))
 
 
 def joined_alnum(texts: Iterable[str]) -> bytes:
@@ -54,18 +33,16 @@ def joined_alnum(texts: Iterable[str]) -> bytes:
     >>> joined_alnum(["It's", "", "so!"])
     b'\x01its\x01\x01so'
     """
-    parts = (_prepared(text).replace(EDGE, b" ") for text in texts)
-    joined = _without_punctuation(EDGE.join([b"", *parts]))
-    return joined.translate(_LOWER, _SEPARATORS.replace(EDGE, b"") + _MARKS)
+    return without_blanks(EDGE.join([b"", *map(canonical, texts)]))
 
 
 def words(text: str) -> list[bytes]:
-    """Return the words of a text: as ``alnum`` has it, cut where whitespace is.
+    """Return the words of a text: its canonical form, cut where blanks are.
 
     >>> [word.decode() for word in words("Don't PANIC: it's -- 42")]
     ['dont', 'panic', 'its', '42']
     """
-    return _canonical(text).translate(_LOWER_WITH_BLANKS, _MARKS).split()
+    return canonical(text).split()
 
 
 def words_with_spans(text: str) -> tuple[list[bytes], list[tuple[int, int]]]:
@@ -127,60 +104,3 @@ def _pieces(text: str, start: int, end: int, at_least: int) -> Iterator[tuple[in
         stop = match.start() if match else end
         yield start, stop
         start = stop
-
-
-def _canonical(text: str) -> bytes:
-    """Return the canonical bytes of a text, with ASCII capitals and all ASCII punctuation left."""
-    return _without_punctuation(_prepared(text))
-
-
-def _prepared(text: str) -> bytes:
-    """Return the same with some punctuation outside ASCII left."""
-    content = text.encode(errors="ignore")
-    if text.isascii():
-        return content
-    kinds = {kind: _alone(kind) for kind in set(content.translate(None, _ASCII).decode())}
-    changes = {kind: form for kind, form in kinds.items() if form != _kept(kind)}
-    if None in kinds.values() or len(changes) > MOST_CHANGES:
-        return _PUNCTUATION.sub(b"", _normalized(text))
-    for kind, form in changes.items():
-        content = content.replace(kind.encode(), form or b"")
-    return content
-
-
-def _normalized(text: str) -> bytes:
-    return unicodedata.normalize("NFKC", text).lower().encode(errors="ignore")
-
-
-@lru_cache(maxsize=1 << 14)
-def _alone(kind: str) -> bytes | None:
-    """Return what becomes of a character, or None where that depends on its neighbours.
-
-    It does for marks and jamo, which join what is before them, and for a capital sigma.
-    """
-    first = unicodedata.normalize("NFKD", kind)[0]
-    joins = unicodedata.category(first).startswith("M") or "\u1161" <= first <= "\u11ff"
-    if joins or "\u03a3" in unicodedata.normalize("NFKC", kind):
-        return None
-    return _PUNCTUATION.sub(b"", _normalized(kind))
-
-
-@lru_cache(maxsize=1 << 14)
-def _kept(kind: str) -> bytes:
-    """Return what ``_without_punctuation`` leaves of a character."""
-    return _PUNCTUATION.sub(b"", kind.encode())
-
-
-def _without_punctuation(content: bytes) -> bytes:
-    """Return UTF-8 with the punctuation outside ASCII overwritten."""
-    if content.isascii():
-        return content
-    bytes_N = np.frombuffer(content, dtype=np.uint8).copy()
-    three = np.flatnonzero(bytes_N == 0xE2)
-    three = three[(bytes_N[three + 1] & 0xFE) == 0x80]
-    for offset in range(3):
-        bytes_N[three + offset] = _DELETED
-    two = np.flatnonzero(bytes_N == 0xC2)
-    for offset in range(2):
-        bytes_N[two + offset] = _DELETED
-    return bytes_N.tobytes()

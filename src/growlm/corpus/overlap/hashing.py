@@ -1,4 +1,4 @@
-"""The hash kernel: 64-bit hashes of windows of bytes, of words, and of runs of words."""
+"""The hash kernel: hashes of windows of bytes, of words, and of any number of words in a row."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -7,24 +7,13 @@ import numpy as np
 from jaxtyping import Int, UInt8, UInt64
 from numpy.typing import NDArray
 
+from growlm.corpus.shingles import mixk
+
 _WINDOW_BASE = 0x9E3779B97F4A7C15
 _WORD_BASE = 0xC2B2AE3D27D4EB4F
-_FIRST = np.uint64(0xFF51AFD7ED558CCD)
-_SECOND = np.uint64(0xC4CEB9FE1A85EC53)
-_SHIFT = np.uint64(33)
 
 BLOCK_WINDOWS = 1 << 14
 """Windows hashed at once: what is added to stays in the cache."""
-
-
-def mixk(bits_N: UInt64[NDArray[np.uint64], "N"]) -> UInt64[NDArray[np.uint64], "N"]:
-    """Return 64-bit words stirred so that every output bit depends on every input bit.
-
-    MurmurHash3's finalizer (Appleby).
-    """
-    bits_N = (bits_N ^ (bits_N >> _SHIFT)) * _FIRST
-    bits_N = (bits_N ^ (bits_N >> _SHIFT)) * _SECOND
-    return bits_N ^ (bits_N >> _SHIFT)
 
 
 def windows(

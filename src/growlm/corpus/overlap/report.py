@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from growlm.corpus.canonical import CANONICAL_VERSION
 from growlm.corpus.overlap.actions import Filtered, gpt3_filter
 from growlm.corpus.overlap.canary import NAME, Canaries
-from growlm.corpus.overlap.canonical import VERSION as CANONICAL_VERSION
 from growlm.corpus.overlap.index import HOT, RUN, STRIDE, WINDOW, Index, unicode_version
 from growlm.corpus.overlap.rules import NOTES, Verdict, verdicts
 from growlm.corpus.overlap.scan import Found, Rules
