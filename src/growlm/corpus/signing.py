@@ -13,6 +13,7 @@ from jaxtyping import UInt64
 from numpy.typing import NDArray
 
 from growlm.base.files import write_bytes, write_json
+from growlm.base.memory import keep_freed
 from growlm.corpus.canonical import alnum, canonical
 from growlm.corpus.chunks import edges
 from growlm.corpus.documents import Document, readings_of
@@ -27,8 +28,6 @@ BATCH_BYTES = 1 << 18
 
 SHORTEST_ALNUM = 32
 """Bytes of letters and digits below which a text is the same only byte by byte."""
-
-_KEPT_BYTES = 31 << 20
 
 DOCUMENT = np.dtype(
     [
@@ -74,7 +73,7 @@ def sign(portion: Portion, out: Path, number: int) -> Result:
         StorageError: ``out`` cannot be written.
     """
     started = time.process_time()
-    _keep_freed_memory()
+    keep_freed()  # fresh pages would cost more than the hashing that is done in them
     signed = _Signed(portion)
     found = readings_of(portion.source, portion.places, folder=portion.folder)
     for batch in _batches(got.document for got in found if got.document is not None):
@@ -85,15 +84,6 @@ def sign(portion: Portion, out: Path, number: int) -> Result:
         "bytes": signed.size,
         "seconds": time.process_time() - started,
     }
-
-
-def _keep_freed_memory() -> None:
-    """Free one large array that nothing was written to.
-
-    From then on, glibc keeps what is freed up to that size for what is asked for next (mallopt(3),
-    the dynamic threshold). Fresh pages would cost more than the hashing that is done in them.
-    """
-    np.empty(_KEPT_BYTES, dtype=np.uint8)
 
 
 def key_of(text: str, words: bytes, *, kind: str) -> bytes:
