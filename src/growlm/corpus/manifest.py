@@ -67,6 +67,9 @@ class ShardFacts(Facts, frozen=True):
     crc32_4MiB: tuple[Crc32, ...]  # noqa: N815 - the format's own name
     """CRC-32 of each 4 MiB of the ``.bin`` file, the last block shorter."""
 
+    mask_sha256: Sha256 | None = None
+    """Of the ``.mask`` file; None where every token is a target, and there is none."""
+
 
 class Manifest(Facts, frozen=True):
     """A folder of shards: one source's token stream."""
@@ -125,6 +128,11 @@ class Manifest(Facts, frozen=True):
         if not manifest.is_consistent():
             raise _broken(path, "totals or a source_id that do not follow from its shards")
         return manifest
+
+    @property
+    def mask_id(self) -> str:
+        """SHA-256 of what is masked; the token stream is the same whatever that is."""
+        return digest_of([[shard.name, shard.mask_sha256] for shard in self.shards])
 
     def is_consistent(self) -> bool:
         """Return whether its totals and its identity follow from its shards."""

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
 from growlm.base.errors import CorpusError
 from growlm.base.files import sha256_file, storage
-from growlm.corpus import index
+from growlm.corpus import index, masks
 from growlm.corpus.manifest import Manifest, ShardFacts, TokenizerFacts
 from growlm.corpus.writing import CRC_BLOCK_BYTES, Ids, crc32_hex, writer
 
@@ -64,6 +64,8 @@ def verify(folder: Path, *, full: bool) -> None:
         if size != shard.bytes:
             raise _damaged(path, f"{size:,} bytes instead of {shard.bytes:,}")
         _verify_hash(path.with_suffix(".idx"), shard.idx_sha256)
+        if shard.mask_sha256 is not None:
+            _verify_hash(path.with_suffix(masks.SUFFIX), shard.mask_sha256)
         if full:
             _verify_all(path, shard)
         else:
@@ -89,6 +91,16 @@ class TokenStream:
             _mapped(folder, shard, dtype) for shard in self.manifest.shards
         ]
         self._starts = np.cumsum([0, *(shard.n_tok for shard in self.manifest.shards)])
+        self._masked_N2 = np.concatenate(
+            [
+                np.empty((0, 2), dtype=np.int64),
+                *(
+                    self._starts[number] + _mask(folder, shard)
+                    for number, shard in enumerate(self.manifest.shards)
+                    if shard.mask_sha256 is not None
+                ),
+            ]
+        )
 
     @property
     def tokens(self) -> int:
@@ -120,6 +132,17 @@ class TokenStream:
             else:
                 self._across(row_T, number, start)
         return ids_NT
+
+    @property
+    def masked_tokens(self) -> int:
+        """Tokens that are no targets."""
+        return int((self._masked_N2[:, 1] - self._masked_N2[:, 0]).sum())
+
+    def targets(
+        self, starts_N: Int64[NDArray[np.int64], "N"], length: int
+    ) -> Bool[NDArray[np.bool_], "N T"]:
+        """Return which of the ``length`` ids from each start are targets, that is, not masked."""
+        return masks.outside(self._masked_N2, starts_N, length)
 
     def document_lengths(self) -> Int64[NDArray[np.int64], "D"]:
         """Return the tokens of each document, its end included, in the order of the stream.
@@ -153,6 +176,10 @@ def _mapped(folder: Path, shard: ShardFacts, dtype: np.dtype[np.generic]) -> NDA
             raise _damaged(path, f"{size:,} bytes instead of {shard.n_tok * dtype.itemsize:,}")
         # A plain array on the map: slicing a memmap itself costs more than copying a window.
         return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+
+
+def _mask(folder: Path, shard: ShardFacts) -> NDArray[np.int64]:
+    return masks.read((folder / shard.name).with_suffix(masks.SUFFIX), tokens=shard.n_tok)
 
 
 def _verify_all(path: Path, shard: ShardFacts) -> None:

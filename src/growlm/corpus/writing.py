@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from growlm.base.errors import CorpusError
 from growlm.base.files import sha256_bytes, storage, whole_folder
-from growlm.corpus import index
+from growlm.corpus import index, masks
 from growlm.corpus.manifest import (
     DtypeName,
     Manifest,
@@ -21,6 +21,7 @@ from growlm.corpus.manifest import (
     describe,
     dtype_for,
 )
+from growlm.corpus.overlap.spans import Span, merged
 
 CRC_BLOCK_BYTES = 1 << 22
 MAX_SHARD_TOKENS = 1 << 30
@@ -65,8 +66,18 @@ class Writer:
         self._shards: list[ShardFacts] = []
         self._open: _Shard | None = None
 
-    def add(self, ids: Ids) -> None:
+    @property
+    def tokens(self) -> int:
+        """Tokens so far; the next document begins at this place of the stream."""
+        closed = sum(shard.n_tok for shard in self._shards)
+        return closed + (self._open.tokens if self._open is not None else 0)
+
+    def add(self, ids: Ids, *, masked: Sequence[Span] = ()) -> None:
         """Append a document, which ends in the end of text.
+
+        Args:
+            ids: Its tokens.
+            masked: Which of them are no targets, as ranges that neither touch nor overlap.
 
         Raises:
             CorpusError: It does not, or has an id outside the vocabulary.
@@ -78,7 +89,7 @@ class Writer:
         if self._open is None:
             name = f"{len(self._shards):05d}"
             self._open = _Shard(self._folder, name, dtype=dtype_for(self._tokenizer.vocab))
-        self._open.add(ids_T)
+        self._open.add(ids_T, masked)
 
     def finish(self) -> Manifest:
         """Close the last shard, write the manifest, and return it.
@@ -153,11 +164,13 @@ class _Shard:
         self._lengths = array("i")
         self._pending = bytearray()
         self._crcs: list[str] = []
+        self._masked: list[Span] = []
         self._sha256 = hashlib.sha256()
         with storage(folder):
             self._file = (folder / f"{name}.bin").open("xb")
 
-    def add(self, ids_T: NDArray[np.int64]) -> None:
+    def add(self, ids_T: NDArray[np.int64], masked: Sequence[Span]) -> None:
+        self._masked += [(self.tokens + first, self.tokens + last) for first, last in masked]
         self._lengths.append(ids_T.size)
         self.tokens += ids_T.size
         self._pending += ids_T.astype(index.DTYPES[self._dtype]).tobytes()
@@ -171,6 +184,7 @@ class _Shard:
             self._file.close()
             table = index.encode(np.array(self._lengths, dtype=np.int64), dtype=self._dtype)
             (self._folder / f"{self._name}.idx").write_bytes(table)
+            mask = self._mask()
         return ShardFacts(
             name=self._name,
             n_tok=self.tokens,
@@ -179,7 +193,16 @@ class _Shard:
             sha256=self._sha256.hexdigest(),
             idx_sha256=sha256_bytes(table),
             crc32_4MiB=tuple(self._crcs),
+            mask_sha256=mask,
         )
+
+    def _mask(self) -> str | None:
+        """Write the mask where there is one, and return its SHA-256."""
+        if not self._masked:
+            return None
+        content = masks.encode(merged(self._masked))
+        (self._folder / self._name).with_suffix(masks.SUFFIX).write_bytes(content)
+        return sha256_bytes(content)
 
     def abandon(self) -> None:
         self._file.close()
