@@ -40,6 +40,9 @@ FACTS = SourceFacts(
     broken_file=0,
     duplicates=0,
     trimmed=0,
+    overlap_dropped=0,
+    overlap_cut=0,
+    masked_tokens=0,
     cleaned={"nfc": 2},
 )
 

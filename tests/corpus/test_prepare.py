@@ -141,7 +141,7 @@ def test_a_kill_leaves_nothing(source, pack_here, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return held_out(document, share=share)
 
-    monkeypatch.setattr("growlm.corpus.prepare.held_out", killed)
+    monkeypatch.setattr("growlm.corpus.selecting.held_out", killed)
     with pytest.raises(KeyboardInterrupt):
         pack_here(source)
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
@@ -174,7 +174,7 @@ def test_missing_held_out_texts_are_refused(tmp_path):
 def tokenizer_of(source, tmp_path, train_documents=1000):
     return train_tokenizer(
         [source],
-        left_out={},
+        selections={},
         folder=tmp_path,
         out=tmp_path / "tokenizer.json",
         vocab_size=300,

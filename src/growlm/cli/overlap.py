@@ -14,7 +14,7 @@ from growlm.cli.show import show
 from growlm.cli.signals import caught
 from growlm.cli.tables import print_table
 from growlm.pipeline.events import Event
-from growlm.pipeline.overlapping import asked, overlap
+from growlm.pipeline.overlapping import asked, overlap_alone
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     found: list[dict[str, Any]] = []
 
     def events() -> Generator[Event, None, None]:
-        found.append((yield from overlap(what, out=options.out, version=VERSION)))
+        found.append((yield from overlap_alone(what, out=options.out, version=VERSION)))
 
     with caught():
         show(events(), options)

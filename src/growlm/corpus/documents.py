@@ -42,6 +42,11 @@ class Document:
     """The id that its record gives itself, where the recipe asks for it."""
 
     @property
+    def name(self) -> str:
+        """What reports call it: its file, and from the file's second text on its line as well."""
+        return f"{self.path}:{self.row + 1}" if self.row else self.path
+
+    @property
     def uid(self) -> str:
         """Its name in 32 hex digits: BLAKE2b-128 of source, path and row."""
         name = f"{self.source}\0{self.path}\0{self.row}"

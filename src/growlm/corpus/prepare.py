@@ -4,20 +4,21 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from growlm.base.errors import CorpusError
 from growlm.base.files import storage, whole_folder, write_text
 from growlm.corpus import tokenizer as bpe
-from growlm.corpus.chunks import without
 from growlm.corpus.documents import Document, Reading, documents, readings
-from growlm.corpus.duplicates import NOTHING, Skipped
 from growlm.corpus.manifest import TokenizerFacts
-from growlm.corpus.split import held_out
+from growlm.corpus.overlap.actions import touched_tokens
+from growlm.corpus.overlap.rulings import Piece
+from growlm.corpus.overlap.spans import Span
+from growlm.corpus.selecting import DROPPED, EVERYTHING, Part, Selection, parts
 from growlm.corpus.tokenizer import Tokenizer
 from growlm.corpus.writing import Writer, writer
 from growlm.recipe.sections import Source
@@ -26,6 +27,9 @@ TRAIN, VALIDATION, HELDOUT = "train", "validation", "heldout.jsonl"
 
 PROBLEMS = "problems.jsonl"
 """What was lost or spoilt, one record a line, each with its place."""
+
+EXAMPLES = "examples.jsonl"
+"""Examples of benchmarks that stand in the training tokens, each with those tokens."""
 
 BATCH_CHARACTERS = 1 << 20
 """Text encoded at once."""
@@ -70,6 +74,15 @@ class SourceFacts:
     trimmed: int
     """Books that lost what stands in others."""
 
+    overlap_dropped: int
+    """Documents left out because examples of benchmarks stand in them."""
+
+    overlap_cut: int
+    """Documents that lost such examples, with what was around them."""
+
+    masked_tokens: int
+    """Training tokens that are read and not learned, because they are such examples."""
+
     cleaned: Mapping[str, int]
     """Texts that each cleaning step of the source changed."""
 
@@ -77,7 +90,7 @@ class SourceFacts:
 def train_tokenizer(
     sources: Sequence[Source],
     *,
-    left_out: Mapping[str, Skipped],
+    selections: Mapping[str, Selection],
     folder: Path,
     out: Path,
     vocab_size: int,
@@ -89,7 +102,7 @@ def train_tokenizer(
 
     Args:
         sources: The recipe's sections.
-        left_out: What of a source stands elsewhere, by its name.
+        selections: What of a source is left out, by its name.
         folder: What their relative paths start from.
         out: The ``tokenizer.json`` to write.
         vocab_size: Ids to learn, the 256 bytes and the end of text included.
@@ -105,7 +118,7 @@ def train_tokenizer(
         document.text
         for source in sources
         for document in islice(
-            _training(source, left_out.get(source.name, NOTHING), folder=folder, share=share),
+            _training(source, selections.get(source.name, EVERYTHING), folder, share=share),
             train_documents,
         )
     )
@@ -117,7 +130,7 @@ def train_tokenizer(
 def pack(
     source: Source,
     *,
-    left_out: Skipped = NOTHING,
+    selection: Selection = EVERYTHING,
     folder: Path,
     out: Path,
     tokenizer: Tokenizer,
@@ -127,12 +140,13 @@ def pack(
     """Read a source once and write its shards and its held-out texts, all of it or nothing.
 
     ``out`` holds the shards ``train`` and ``validation``, ``heldout.jsonl`` with uid, path and text
-    of each held-out document, in the order of the validation shards, and ``problems.jsonl`` with
-    kind, path, row and words of each record that was lost or spoilt.
+    of each held-out document, in the order of the validation shards, ``problems.jsonl`` with
+    kind, path, row and words of each record that was lost or spoilt, and ``examples.jsonl`` with
+    each example of a benchmark that stands in the training tokens, and in which.
 
     Args:
         source: The recipe's section.
-        left_out: What of it stands elsewhere.
+        selection: What of it is left out.
         folder: What its relative paths start from.
         out: Where nothing is yet.
         tokenizer: Text to ids.
@@ -152,19 +166,25 @@ def pack(
             )
             for half in (TRAIN, VALIDATION)
         )
-        texts, problems = (
+        texts, problems, examples = (
             stack.enter_context((place / name).open("w", encoding="utf-8"))
-            for name in (HELDOUT, PROBLEMS)
+            for name in (HELDOUT, PROBLEMS, EXAMPLES)
         )
-        found = _noted(readings(source, folder=folder), problems)
-        for batch in _batches(_once(_kept(found, tally), left_out, tally)):
-            for document, ids in _encoded(batch, tokenizer):
-                if held_out(document, share=share):
+        found = _kept(_noted(readings(source, folder=folder), problems), tally)
+        for batch in _batches(parts(found, selection, share=share, tally=tally)):
+            for part, ids in _encoded(batch, tokenizer):
+                document = part.document
+                if part.held_out:
                     tally += _added("heldout", document, ids, validation)
                     values = {"uid": document.uid, "path": document.path, "text": document.text}
                     _write_line(texts, values)
-                else:
-                    tally += _added("train", document, ids, train)
+                    continue
+                masked: list[Span] = []
+                if part.piece is not None:
+                    offsets = tokenizer.offsets(document.text)
+                    masked = touched_tokens(offsets, part.piece.masked)
+                    _write_examples(examples, part.piece, offsets, begin=train.tokens)
+                tally += _added("train", document, ids, train, masked=masked)
         _check_halves(source, tally, share=share)
     return _facts(source, tally)
 
@@ -195,11 +215,11 @@ def heldout_texts(path: Path, limit: int) -> list[str]:
 
 
 def _training(
-    source: Source, left_out: Skipped, *, folder: Path, share: float
+    source: Source, selection: Selection, folder: Path, *, share: float
 ) -> Iterator[Document]:
-    for document in _once(documents(source, folder=folder), left_out, Counter()):
-        if not held_out(document, share=share):
-            yield document
+    for part in parts(documents(source, folder=folder), selection, share=share, tally=Counter()):
+        if not part.held_out:
+            yield part.document
 
 
 def _noted(found: Iterable[Reading], file: IO[str]) -> Iterator[Reading]:
@@ -227,24 +247,12 @@ def _kept(found: Iterable[Reading], tally: Counter[str]) -> Iterator[Document]:
             tally[reading.lost.kind if reading.lost else str(reading.dropped)] += 1
 
 
-def _once(found: Iterable[Document], left_out: Skipped, tally: Counter[str]) -> Iterator[Document]:
-    """Yield the documents that stand nowhere else, and of others what does not."""
-    for document in found:
-        if left_out.dropped and document.uid in left_out.dropped:
-            tally["duplicates"] += 1
-        elif left_out.trimmed and document.uid in left_out.trimmed:
-            tally["trimmed"] += 1
-            yield replace(document, text=without(document.text, left_out.trimmed[document.uid]))
-        else:
-            yield document
-
-
-def _batches(found: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
+def _batches(found: Iterable[Part]) -> Iterator[list[Part]]:
+    batch: list[Part] = []
     characters = 0
-    for document in found:
-        batch.append(document)
-        characters += len(document.text)
+    for part in found:
+        batch.append(part)
+        characters += len(part.document.text)
         if characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0
@@ -252,21 +260,39 @@ def _batches(found: Iterable[Document]) -> Iterator[list[Document]]:
         yield batch
 
 
-def _encoded(
-    batch: Sequence[Document], tokenizer: Tokenizer
-) -> Iterator[tuple[Document, list[int]]]:
-    encodings = tokenizer.encode([document.text for document in batch])
-    for document, ids in zip(batch, encodings, strict=True):
-        yield document, [*ids, tokenizer.end_of_text]
+def _encoded(batch: Sequence[Part], tokenizer: Tokenizer) -> Iterator[tuple[Part, list[int]]]:
+    encodings = tokenizer.encode([part.document.text for part in batch])
+    for part, ids in zip(batch, encodings, strict=True):
+        yield part, [*ids, tokenizer.end_of_text]
 
 
-def _added(half: str, document: Document, ids: list[int], shards: Writer) -> Counter[str]:
-    shards.add(ids)
+def _added(
+    half: str, document: Document, ids: list[int], shards: Writer, *, masked: Sequence[Span] = ()
+) -> Counter[str]:
+    shards.add(ids, masked=masked)
     size = len(document.text.encode())
-    return Counter({f"{half}_documents": 1, f"{half}_tokens": len(ids), f"{half}_bytes": size})
+    counts = {f"{half}_documents": 1, f"{half}_tokens": len(ids), f"{half}_bytes": size}
+    return Counter({**counts, "masked_tokens": sum(last - first for first, last in masked)})
 
 
-def _write_line(file: IO[str], values: Mapping[str, str | int]) -> None:
+def _write_examples(file: IO[str], piece: Piece, offsets: Sequence[Span], *, begin: int) -> None:
+    """Note the examples that stand in a piece, and which tokens of the stream they are."""
+    for ruling in piece.rulings:
+        standing = ruling.standing
+        touched = touched_tokens(offsets, standing.characters)
+        values = {
+            "benchmark": standing.benchmark,
+            "index": standing.index,
+            "score": standing.score,
+            "answer_covered": standing.answer_covered,
+            "document": standing.document,
+            "action": ruling.action,
+            "tokens": [[begin + first, begin + last] for first, last in touched],
+        }
+        _write_line(file, values)
+
+
+def _write_line(file: IO[str], values: Mapping[str, Any]) -> None:
     file.write(json.dumps(values, ensure_ascii=False) + "\n")
 
 
@@ -303,6 +329,7 @@ def _nothing(tally: Counter[str]) -> str:
         "too_short": "too short",
         "other_language": "in another language",
         "duplicates": "that stand elsewhere",
+        DROPPED: "in which benchmarks stand",
     }
     told = [f"{tally[key]:,} {words}" for key, words in names.items() if tally[key]]
     return ", ".join(told) or "0 empty documents"

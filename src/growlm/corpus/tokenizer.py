@@ -40,6 +40,10 @@ class Tokenizer:
         encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Return where in a text each of its ids lies, in characters."""
+        return self.backend.encode(text, add_special_tokens=False).offsets
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some ids, special tokens included."""
         return self.backend.decode(list(ids), skip_special_tokens=False)

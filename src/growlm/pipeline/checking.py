@@ -21,6 +21,7 @@ from growlm.pipeline.preparing import (
     source_step,
     tokenizer_step,
 )
+from growlm.pipeline.screening import check_benchmarks, overlap_step, standings_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 
@@ -101,6 +102,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         CorpusError: A source is missing, or too short.
         RecipeError: A source would be repeated too often.
     """
+    check_benchmarks(plan)
     packed = packed_sources(plan, folder) if folder and _is_packed(plan, folder) else None
     rows = _packed_rows(packed, folder) if packed and folder else _unpacked_rows(plan)
     sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={})
@@ -156,13 +158,15 @@ def disk_bytes(stage: StagePlan) -> int:
 def _is_packed(plan: Plan, folder: RunFolder) -> bool:
     """Return whether the folder's shards are those of this plan, and not of an earlier recipe."""
     places = [folder.corpus / source.name / FACTS for source in plan.experiment.source]
-    section = plan.experiment.duplicates
-    places += [folder.duplicates / REPORT] if section is not None else []
+    duplicates, overlap = plan.experiment.duplicates, plan.experiment.overlap
+    places += [folder.duplicates / REPORT] if duplicates is not None else []
+    places += [standings_of(folder, each.name) for each in plan.experiment.source if overlap]
     if not all(place.is_file() for place in (folder.tokenizer, *places)):
         return False
     try:
         steps = [tokenizer_step(plan, folder)]
-        steps += [duplicates_step(plan, folder, section)] if section is not None else []
+        steps += [duplicates_step(plan, folder, duplicates)] if duplicates is not None else []
+        steps += [overlap_step(plan, folder, overlap)] if overlap is not None else []
         steps += [source_step(plan, folder, source) for source in plan.experiment.source]
     except (CorpusError, StorageError):  # the texts are gone, and the shards are all there is
         return True

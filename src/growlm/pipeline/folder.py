@@ -61,6 +61,11 @@ class RunFolder:
         return self.corpus / "duplicates"
 
     @property
+    def overlap(self) -> Path:
+        """What of the benchmarks stands in the sources: two reports, and a list for each source."""
+        return self.corpus / "overlap"
+
+    @property
     def tokenizer_digest(self) -> Path:
         """The SHA-256 of the tokenizer that the run made, to tell it from one put in its place."""
         return self.path / "steps" / "prepare.tokenizer.sha256"

@@ -4,20 +4,22 @@ import re
 import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from growlm.base.errors import CorpusError, RecipeError, SafetyError
 from growlm.base.files import write_json, write_text
 from growlm.base.units import format_count
-from growlm.corpus.documents import Document, documents
-from growlm.corpus.finding import LINE_SUFFIXES, PACKED_SUFFIXES, find
+from growlm.corpus.documents import documents, units
+from growlm.corpus.duplicates import NOTHING, Skipped
+from growlm.corpus.finding import LINE_SUFFIXES, PACKED_SUFFIXES
 from growlm.corpus.overlap import canary
 from growlm.corpus.overlap.benchmark import Benchmark, fields_of, parse_fields, read_benchmark
 from growlm.corpus.overlap.index import Index, build
 from growlm.corpus.overlap.report import Report, Scanned, as_json, as_page, report
 from growlm.corpus.overlap.scan import Found, Rules, scan
+from growlm.corpus.selecting import remaining
 from growlm.pipeline.events import Begun, Done, Event, Progress
 from growlm.recipe.sections import Source
 from growlm.recipe.values import NAME_PATTERN
@@ -37,6 +39,10 @@ class Asked:
     benchmarks: tuple[tuple[str, Path, Mapping[str, str]], ...]
     """For each its name, its file, and its fields by role."""
     rules: Rules
+    folder: Path = Path()
+    """What relative paths of sources start from."""
+    duplicates: Mapping[str, Skipped] = field(default_factory=dict[str, Skipped])
+    """What of a source stands elsewhere and is not read, by the source's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,7 @@ class _Text:
 class _Reader:
     """Reads sources, and remembers what it has read."""
 
+    what: Asked
     files: int
     """Files of all sources."""
     started: float
@@ -61,10 +68,12 @@ class _Reader:
     seen: set[tuple[str, str]]
 
     def documents(self, source: Source) -> Iterator[_Text]:
-        for document in documents(source, folder=Path()):
+        found = documents(source, folder=self.what.folder)
+        skipped = self.what.duplicates.get(source.name, NOTHING)
+        for document in remaining(found, skipped, Counter()):
             self.read[source.name] += 1
             self.seen.add((source.name, document.path))
-            text = _Text(name=_name(document), text=document.text)
+            text = _Text(name=document.name, text=document.text)
             if len(self.sample) < canary.DOCUMENTS:
                 named = _Text(name=f"{source.name}: {text.name}", text=text.text)
                 self.sample.append(canary.sample(named))
@@ -128,8 +137,8 @@ def asked(
     )
 
 
-def overlap(what: Asked, *, out: Path, version: str) -> Generator[Event, None, dict[str, Any]]:
-    """Scan, check the scan, and write both reports; return what ``overlap.json`` holds.
+def overlap(what: Asked, *, out: Path, version: str) -> Generator[Event, None, Report]:
+    """Scan, check the scan, write both reports, and return what they say.
 
     Args:
         what: Sources and benchmarks.
@@ -141,14 +150,14 @@ def overlap(what: Asked, *, out: Path, version: str) -> Generator[Event, None, d
         SafetyError: The canaries were not found: nothing is written.
         StorageError: The reports cannot be written.
     """
-    files = sum(len(find(source.files, folder=Path())) for source in what.sources)
+    files = sum(len(units(source, folder=what.folder)) for source in what.sources)
     started = time.perf_counter()
     yield Begun(step=f"{STEP}:index")
-    index = build([*_read(what), canary.benchmark()])
+    index = build([*read_benchmarks(what), canary.benchmark()])
     windows = f"{format_count(len(index.hashes))} windows of {len(index.texts):,} texts"
     yield Done(step=f"{STEP}:index", seconds=time.perf_counter() - started, result=windows)
     reader = _Reader(
-        files=files, started=time.perf_counter(), read=Counter(), sample=[], seen=set()
+        what=what, files=files, started=time.perf_counter(), read=Counter(), sample=[], seen=set()
     )
     scanned: list[Scanned] = []
     for source in what.sources:
@@ -156,11 +165,41 @@ def overlap(what: Asked, *, out: Path, version: str) -> Generator[Event, None, d
         scanned.append(one)
     canaries = canary.check(index, reader.sample, rules=what.rules)
     found = report(index, scanned, canaries, rules=what.rules, version=version, clusters={})
-    values = as_json(found)
-    write_json(out / REPORT, values)
+    write_json(out / REPORT, as_json(found))
     write_text(out / PAGE, as_page(found))
-    yield Done(step=STEP, seconds=time.perf_counter() - started, result=_result(found, out / PAGE))
-    return values
+    return found
+
+
+def overlap_alone(
+    what: Asked, *, out: Path, version: str
+) -> Generator[Event, None, dict[str, Any]]:
+    """Do as ``overlap`` does, as a step of its own; return what ``overlap.json`` holds."""
+    started = time.perf_counter()
+    found = yield from overlap(what, out=out, version=version)
+    result = f"{_told(found)}: {out / PAGE}"
+    yield Done(step=STEP, seconds=time.perf_counter() - started, result=result)
+    return as_json(found)
+
+
+def _told(found: Report) -> str:
+    """Return what a scan came to, in a line."""
+    hits = sum(len(each.hits) for each in found.overlaps)
+    documents = sum(each.documents for each in found.sources)
+    return (
+        f"{documents:,} documents scanned, {hits:,} examples hit, "
+        f"{found.canaries.overall:.0%} of the canaries found"
+    )
+
+
+def read_benchmarks(what: Asked) -> list[Benchmark]:
+    """Read the benchmarks.
+
+    Raises:
+        CorpusError: One is not JSON lines, lacks a field, or holds nothing.
+        RecipeError: Its fields say something else than fields.
+        StorageError: It cannot be read.
+    """
+    return [read_benchmark(name, path, fields=fields) for name, path, fields in what.benchmarks]
 
 
 def _scan(
@@ -210,15 +249,6 @@ def _chunks(texts: Iterable[_Text]) -> Iterator[list[_Text]]:
         yield chunk
 
 
-def _read(what: Asked) -> list[Benchmark]:
-    return [read_benchmark(name, path, fields=fields) for name, path, fields in what.benchmarks]
-
-
-def _name(document: Document) -> str:
-    """Return a document's file, and from its second text on the line as well."""
-    return f"{document.path}:{document.row + 1}" if document.row else document.path
-
-
 def _sources(words: Sequence[str], *, text_field: str) -> tuple[Source, ...]:
     files: dict[str, list[str]] = {}
     for word in words:
@@ -254,12 +284,3 @@ def _fields(word: str) -> tuple[str, dict[str, str]]:
             fix="boolq:text=question,context=passage",
         )
     return name, parse_fields(fields)
-
-
-def _result(found: Report, page: Path) -> str:
-    hits = sum(len(each.hits) for each in found.overlaps)
-    documents = sum(each.documents for each in found.sources)
-    return (
-        f"{documents:,} documents scanned, {hits:,} examples hit, "
-        f"{found.canaries.overall:.0%} of the canaries found: {page}"
-    )

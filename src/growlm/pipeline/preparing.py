@@ -21,16 +21,16 @@ from growlm.base.files import (
 from growlm.base.units import format_count
 from growlm.corpus import duplicates, tokenizer as tokenizers
 from growlm.corpus.canonical import CANONICAL_VERSION
-from growlm.corpus.documents import listing
 from growlm.corpus.engine import Engine, LocalEngine, cores
 from growlm.corpus.prepare import SourceFacts, pack, train_tokenizer
-from growlm.corpus.steps import versions
 from growlm.corpus.tokenizer import Tokenizer
 from growlm.corpus.trove import TroveEngine
 from growlm.pipeline.engine import Step
 from growlm.pipeline.events import Event
 from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.inputs import inputs
 from growlm.pipeline.plan import Plan
+from growlm.pipeline.screening import selection, selection_key
 from growlm.recipe.duplicates import Duplicates
 from growlm.recipe.sections import Source
 
@@ -44,7 +44,7 @@ def duplicates_step(plan: Plan, folder: RunFolder, section: Duplicates) -> Step:
     return Step(
         name="prepare:duplicates",
         key={
-            "inputs": [_inputs(source, plan) for source in plan.experiment.source],
+            "inputs": [inputs(source, plan) for source in plan.experiment.source],
             "section": section.model_dump(exclude={"workers", "engine", "engine_options"}),
             "canonical": [CANONICAL_VERSION, unidata_version],
         },
@@ -61,8 +61,9 @@ def tokenizer_step(plan: Plan, folder: RunFolder) -> Step:
     key: dict[str, Any] = {"tokenizer": section.model_dump(), "share": None, "inputs": []}
     if section.file is None:
         key["share"] = plan.experiment.validation.share
-        key["left_out"] = [_left_out(plan, folder, each.name) for each in plan.experiment.source]
-        key["inputs"] = [_inputs(source, plan) for source in plan.experiment.source]
+        sources = plan.experiment.source
+        key["selections"] = [selection_key(plan, folder, each.name) for each in sources]
+        key["inputs"] = [inputs(source, plan) for source in plan.experiment.source]
     else:
         brought = tokenizers.load(
             plan.recipe_folder / section.file, end_of_text=section.end_of_text
@@ -84,10 +85,10 @@ def source_step(plan: Plan, folder: RunFolder, source: Source) -> Step:
     return Step(
         name=f"prepare:{source.name}",
         key={
-            "inputs": _inputs(source, plan),
+            "inputs": inputs(source, plan),
             "tokenizer": tokenizer_of(plan, folder).sha256,
             "share": plan.experiment.validation.share,
-            "left_out": _left_out(plan, folder, source.name),
+            **selection_key(plan, folder, source.name),
         },
         outputs=(out,),
         precious=False,
@@ -158,28 +159,6 @@ def facts_of(folder: RunFolder, source: str) -> SourceFacts:
     return SourceFacts(**values)
 
 
-def _inputs(source: Source, plan: Plan) -> dict[str, Any]:
-    """Return what a source's text depends on; its weight in the mixture is not among it."""
-    return {
-        "source": source.model_dump(exclude={"weight", "declared_tokens"}),
-        "listing": listing(source, folder=plan.recipe_folder),
-        "cleaned_by": versions(source.clean, language=source.language is not None),
-    }
-
-
-def _left_out(plan: Plan, folder: RunFolder, source: str) -> str | None:
-    """Return the digest of what of a source stands elsewhere; None where nobody looks for it."""
-    if plan.experiment.duplicates is None:
-        return None
-    return sha256_file(duplicates.list_of(folder.duplicates, source))
-
-
-def _skipped(plan: Plan, folder: RunFolder, source: str) -> duplicates.Skipped:
-    if plan.experiment.duplicates is None:
-        return duplicates.NOTHING
-    return duplicates.skipped(folder.duplicates, source)
-
-
 def _search(plan: Plan, folder: RunFolder, section: Duplicates) -> Iterator[Event]:
     duplicates.search(
         plan.experiment.source,
@@ -217,8 +196,8 @@ def _make_tokenizer(plan: Plan, folder: RunFolder) -> Iterator[Event]:
     else:
         train_tokenizer(
             plan.experiment.source,
-            left_out={
-                source.name: _skipped(plan, folder, source.name)
+            selections={
+                source.name: selection(plan, folder, source.name)
                 for source in plan.experiment.source
             },
             folder=plan.recipe_folder,
@@ -250,7 +229,7 @@ def _pack(plan: Plan, folder: RunFolder, source: Source) -> Iterator[Event]:
         remove(out)
     facts = pack(
         source,
-        left_out=_skipped(plan, folder, source.name),
+        selection=selection(plan, folder, source.name),
         folder=plan.recipe_folder,
         out=out,
         tokenizer=tokenizer_of(plan, folder),
@@ -268,6 +247,9 @@ def _packed(facts: SourceFacts) -> str:
         "in another language": facts.other_language,
         "that stand elsewhere": facts.duplicates,
         "books trimmed": facts.trimmed,
+        "in which benchmarks stand": facts.overlap_dropped,
+        "cut where benchmarks stand": facts.overlap_cut,
+        "tokens masked": facts.masked_tokens,
         "records lost": facts.bad_json + facts.no_field,
         "broken files": facts.broken_file,
         **{f"changed by {step}": number for step, number in facts.cleaned.items()},

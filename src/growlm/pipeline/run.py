@@ -25,6 +25,7 @@ from growlm.pipeline.preparing import (
     source_step,
     tokenizer_step,
 )
+from growlm.pipeline.screening import check_benchmarks, overlap_step
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.training import step_checkpoints, train_stage, training_of
 from growlm.pipeline.viewing import run_view
@@ -64,9 +65,14 @@ def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
 
 def prepare(run: Run) -> Iterator[Event]:
     """Bring tokenizer and shards up to date, and check what only they can tell."""
-    section = run.plan.experiment.duplicates
-    if section is not None:
-        yield from bring_up_to_date(duplicates_step(run.plan, run.folder, section), run.folder)
+    experiment = run.plan.experiment
+    check_benchmarks(run.plan)
+    if experiment.duplicates is not None:
+        step = duplicates_step(run.plan, run.folder, experiment.duplicates)
+        yield from bring_up_to_date(step, run.folder)
+    if experiment.overlap is not None:
+        step = overlap_step(run.plan, run.folder, experiment.overlap)
+        yield from bring_up_to_date(step, run.folder)
     yield from bring_up_to_date(tokenizer_step(run.plan, run.folder), run.folder)
     check_tokenizer(run.plan, run.folder)
     for source in run.plan.experiment.source:

@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeInt
 from growlm.base.errors import RecipeError, nearest
 from growlm.recipe.duplicates import Duplicates
 from growlm.recipe.grow import is_checkpoint_path
+from growlm.recipe.overlap import Overlap
 from growlm.recipe.sections import (
     Average,
     Evaluate,
@@ -45,6 +46,9 @@ class Experiment(Section, frozen=True):
 
     duplicates: Duplicates | None = None
     """The search for texts that stand in the sources more than once, if any."""
+
+    overlap: Overlap | None = None
+    """The search for benchmarks in the sources, and what is done about it, if any."""
 
     validation: Validation = Validation()
     """The held-out documents."""
@@ -101,6 +105,7 @@ def crosscheck(experiment: Experiment) -> None:
     _check_average(experiment)
     _check_last_word(experiment)
     _check_order(experiment)
+    _check_actions(experiment)
 
 
 def _check_order(experiment: Experiment) -> None:
@@ -112,6 +117,17 @@ def _check_order(experiment: Experiment) -> None:
                 f"duplicates.order to name sources, each once, of {', '.join(names)}",
                 got=f"'{name}'" + (" twice" if name in names else ""),
                 fix="removing one" if name in names else nearest(name, names),
+            )
+
+
+def _check_actions(experiment: Experiment) -> None:
+    names = [source.name for source in experiment.source]
+    for name in experiment.overlap.actions if experiment.overlap else ():
+        if name not in names:
+            raise RecipeError(
+                f"overlap.actions about sources, {', '.join(names)}",
+                got=f"'{name}'",
+                fix=nearest(name, names),
             )
 
 

@@ -18,6 +18,7 @@ TAKEN_NAMES = {
     "tokenizer": "the run's tokenizer",
     "tokenizer.json": "the run's tokenizer",
     "duplicates": "the search for duplicates",
+    "overlap": "the search for benchmarks",
 }
 """Names that no source may have, and who uses them: for a stream, a step, and a file."""
 
@@ -57,8 +58,8 @@ class Source(Section, frozen=True):
     """A named stream of documents."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    """How mixture, log and shards call it; ``blk``, ``tokenizer``, ``tokenizer.json`` and
-    ``duplicates`` are taken."""
+    """How mixture, log and shards call it; ``blk``, ``tokenizer``, ``tokenizer.json``,
+    ``duplicates`` and ``overlap`` are taken."""
 
     builtin: Literal["docs", "code"] | None = None
     """Text that every Python installation carries: its prose, or its library's modules."""

@@ -7,8 +7,8 @@ from growlm.corpus.overlap.actions import (
     act,
     gpt3_filter,
     kept_pieces,
-    masked_tokens,
     piece_uid,
+    touched_tokens,
 )
 
 TEXT = "".join(chr(97 + at % 26) for at in range(2000))
@@ -52,9 +52,9 @@ def test_a_book_that_would_fall_into_more_than_ten_pieces_is_dropped():
 
 def test_tokens_that_touch_an_overlap_are_masked():
     offsets = [(0, 3), (3, 7), (7, 8), (8, 8), (8, 12), (12, 20), (20, 21)]
-    assert masked_tokens(offsets, [(6, 8), (13, 14)]) == [(1, 3), (5, 6)]
-    assert masked_tokens(offsets, [(8, 12)]) == [(4, 5)]
-    assert masked_tokens(offsets, []) == []
+    assert touched_tokens(offsets, [(6, 8), (13, 14)]) == [(1, 3), (5, 6)]
+    assert touched_tokens(offsets, [(8, 12)]) == [(4, 5)]
+    assert touched_tokens(offsets, []) == []
 
 
 def test_a_piece_has_a_name_of_its_own():

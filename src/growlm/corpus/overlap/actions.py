@@ -68,7 +68,7 @@ def act(text: str, spans: Sequence[Span], action: Action) -> list[str]:
     return [text]
 
 
-def masked_tokens(offsets: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
+def touched_tokens(offsets: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
     """Return the tokens that touch an overlap, as ranges: as targets they get loss weight 0.
 
     Args:
