@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from growlm.corpus.permutation import Permutation, key64, mixs, permutation
+from growlm.corpus.permutation import Permutation, key64, mixs, permutation, permutations
 
 SIZES = [1, 2, 3, 4, 5, 7, 16, 17, 64, 1000, 65_537]
 
@@ -46,9 +46,37 @@ def test_the_images_are_the_published_ones(size, key, expected):
     assert images(size, key, range(len(expected))) == expected
 
 
-def test_the_images_fit_the_published_inverses():
+def test_the_inverses_are_the_published_ones():
     inverses = [636, 993, 613, 931, 668, 989, 239, 377]
+    assert permutation(1000, key="(1, 'a', 0)").decode(np.arange(8)).tolist() == inverses
     assert images(1000, "(1, 'a', 0)", inverses) == list(range(8))
+
+
+@pytest.mark.parametrize("size", [*SIZES, (1 << 20) + 1, 3_000_001, 1 << 40])
+def test_decoding_undoes_encoding(size):
+    index_N = np.unique(np.linspace(0, size - 1, 1001).astype(np.int64))
+    order = permutation(size, key="(2, 'y', 5)")
+    assert order.decode(order.encode(index_N)).tolist() == index_N.tolist()
+    assert order.encode(order.decode(index_N)).tolist() == index_N.tolist()
+
+
+def test_each_index_may_have_a_permutation_of_its_own():
+    sizes, keys = SIZES, [f"key {size}" for size in SIZES]
+    which_N = np.repeat(np.arange(len(sizes)), 30)
+    index_N = np.arange(which_N.size) * 7 % np.array(sizes)[which_N]
+    together = permutations(sizes, keys=keys, which_N=which_N)
+    alone = [
+        images(sizes[which], keys[which], [index])[0]
+        for which, index in zip(which_N, index_N, strict=True)
+    ]
+    assert together.encode(index_N).tolist() == alone
+    assert together.decode(np.array(alone)).tolist() == index_N.tolist()
+
+
+def test_no_index_has_no_image():
+    none = np.array([], dtype=np.int64)
+    assert permutations([], keys=[], which_N=none).encode(none).size == 0
+    assert permutation(7, key="k").decode(none).size == 0
 
 
 @pytest.mark.parametrize("size", SIZES)

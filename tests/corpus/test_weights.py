@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from growlm.base.errors import CorpusError
-from growlm.corpus.weights import UNITS, counts, quantize, running_counts
+from growlm.corpus.weights import UNITS, counts, draw_of, quantize, running_counts
 
 some_weights = st.lists(st.integers(0, 1000), min_size=1, max_size=12).filter(any)
 
@@ -96,3 +96,26 @@ def test_each_draw_adds_one_to_one_source_near_its_share(weights):
     share_SN = draws_N * np.array(units)[:, None] / UNITS
     assert np.abs(found_SN - share_SN).max() < max(2, len(units))
     assert tuple(found_SN[:, -1]) == units
+
+
+@pytest.mark.parametrize(
+    "weights", [(0.0, 1.0, 2.0), (1.0, 0.0, 2.0), (1.0, 2.0, 0.0), (1.0,), (0.3,) * 64]
+)
+def test_the_draws_of_a_source_are_those_at_which_its_count_rises(weights):
+    units = quantize(weights)
+    counts_SN = running_counts(np.arange(UNITS + 3_001), units)
+    for source, unit in enumerate(units):
+        if unit:
+            rises = np.flatnonzero(np.diff(counts_SN[source]))
+            assert draw_of(np.arange(rises.size), units, source=source).tolist() == rises.tolist()
+
+
+@given(some_weights, st.integers(0, 2**46), st.data())
+@settings(deadline=None, max_examples=50)
+def test_a_draw_is_found_by_its_rank_however_late(weights, rank, data):
+    units = quantize([float(weight) for weight in weights])
+    source = data.draw(st.sampled_from([i for i, unit in enumerate(units) if unit]))
+    rank = rank * units[source] // UNITS
+    draw = int(draw_of(np.array([rank]), units, source=source)[0])
+    assert counts(draw, units)[source] == rank
+    assert counts(draw + 1, units)[source] == rank + 1

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 
 from growlm.base.errors import CorpusError
-from growlm.corpus.permutation import key64, permutation
+from growlm.corpus.permutation import Permutation, key64, permutations
 from growlm.corpus.schedules import (
     RESERVED,
     Layout,
@@ -109,10 +109,17 @@ class Sampler:
 
     def starts(self, samples: Samples) -> Int64[NDArray[np.int64], "N"]:
         """Return the position of each sample's first token in its source's stream."""
-        origin_N = np.zeros_like(samples.source)
-        for source, epoch, here in _groups(samples.source, samples.epoch):
-            origin_N[here] = self.origin(source, epoch)
+        origin_N = self.origins(samples.source, samples.epoch)
         return origin_N + samples.slot * self.slot + samples.offset
+
+    def origins(
+        self, source_N: Int64[NDArray[np.int64], "N"], epoch_N: Int64[NDArray[np.int64], "N"]
+    ) -> Int64[NDArray[np.int64], "N"]:
+        """Return the token that the first slot of each epoch starts at."""
+        origin_N = np.zeros_like(source_N)
+        for source, epoch, here in _groups(source_N, epoch_N):
+            origin_N[here] = self.origin(source, epoch)
+        return origin_N
 
     def origin(self, source: int, epoch: int) -> int:
         """Return the token that an epoch's first slot starts at."""
@@ -127,13 +134,31 @@ class Sampler:
     ]:
         """Return (source, epoch, slot) of each draw."""
         source_N, rank_N = self._dealt(self._shuffled(draw_N))
-        slots_per_epoch = np.array(self.slots_per_epoch)
-        epoch_N, place_N = np.divmod(rank_N, slots_per_epoch[source_N])
-        slot_N = np.empty_like(place_N)
-        for source, epoch, here in _groups(source_N, epoch_N):
-            order = permutation(int(slots_per_epoch[source]), key=self._epoch_key(source, epoch))
-            slot_N[here] = order.encode(place_N[here])
-        return source_N, epoch_N, slot_N
+        epoch_N, place_N = np.divmod(rank_N, np.array(self.slots_per_epoch)[source_N])
+        return source_N, epoch_N, self.slot_order(source_N, epoch_N).encode(place_N)
+
+    def slot_order(
+        self, source_N: Int64[NDArray[np.int64], "N"], epoch_N: Int64[NDArray[np.int64], "N"]
+    ) -> Permutation:
+        """Return the order of slots in each epoch: from a place in the epoch to the slot."""
+        sources = len(self.sources)
+        code_K, which_N = np.unique(epoch_N * sources + source_N, return_inverse=True)
+        pairs: list[tuple[int, int]] = [divmod(code, sources) for code in code_K.tolist()]
+        slots = self.slots_per_epoch
+        return permutations(
+            [slots[source] for _, source in pairs],
+            keys=[self._epoch_key(source, epoch) for epoch, source in pairs],
+            which_N=which_N,
+        )
+
+    def block_order(self, block_N: Int64[NDArray[np.int64], "N"]) -> Permutation:
+        """Return the order of draws in each block: from a draw to its place as dealt."""
+        block_K, which_N = np.unique(block_N, return_inverse=True)
+        return permutations(
+            [self.block] * block_K.size,
+            keys=[self._key(RESERVED, block) for block in block_K.tolist()],
+            which_N=which_N,
+        )
 
     def draws_before(self, boundary: int) -> tuple[int, ...]:
         """Return how many draws each source has before a boundary between blocks."""
@@ -196,12 +221,7 @@ class Sampler:
     def _shuffled(self, draw_N: Int64[NDArray[np.int64], "N"]) -> Int64[NDArray[np.int64], "N"]:
         """Return each draw's place in the order in which the weights are dealt out."""
         block_N, place_N = np.divmod(draw_N, self.block)
-        dealt_N = np.empty_like(draw_N)
-        for block in np.unique(block_N).tolist():
-            here = block_N == block
-            order = permutation(self.block, key=self._key(RESERVED, block))
-            dealt_N[here] = block * self.block + order.encode(place_N[here])
-        return dealt_N
+        return block_N * self.block + self.block_order(block_N).encode(place_N)
 
     def _dealt(
         self, dealt_N: Int64[NDArray[np.int64], "N"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from growlm.base.errors import CorpusError
@@ -36,7 +37,7 @@ class Weighting:
     @property
     def units(self) -> tuple[int, ...]:
         """The weights as whole numbers."""
-        return quantize(self.weights)
+        return _units(self.weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,3 +133,9 @@ def check_weighting(weighting: Weighting, sources: Sequence[Layout], *, slot: in
                 got=f"{source.tokens:,} tokens",
                 fix="merging it with another source, or a shorter context",
             )
+
+
+@lru_cache(maxsize=256)
+def _units(weights: tuple[float, ...]) -> tuple[int, ...]:
+    """Return weights as whole numbers, from memory: every batch asks for them."""
+    return quantize(weights)

@@ -78,6 +78,32 @@ def running_counts(
     return counts_SN
 
 
+def draw_of(
+    rank_N: Int64[NDArray[np.int64], "N"], units: Sequence[int], *, source: int
+) -> Int64[NDArray[np.int64], "N"]:
+    """Return which draw, counted from 0, is number ``rank`` of a source's own, from 0 too.
+
+    The way back of ``running_counts``, in whole numbers throughout. Of the draws that the sources
+    before it leave over, a source takes number rank x left / unit, rounded down, where left is the
+    weight of all that choose from them; and what an earlier source leaves over as number n was
+    number ((n + 1) x left - 1) / (left - unit) of those that it chose from.
+
+    >>> draw_of(np.arange(3), (32768, 24576, 8192), source=1).tolist()
+    [1, 3, 5]
+
+    Args:
+        rank_N: Below 2^47.
+        units: Whole weights that add up to 65,536.
+        source: One whose weight is above 0.
+    """
+    left = UNITS - sum(units[:source])
+    draw_N = rank_N * left // units[source]
+    for unit in reversed(units[:source]):
+        draw_N = ((draw_N + 1) * (left + unit) - 1) // left
+        left += unit
+    return draw_N
+
+
 def _exact(weight: float | str) -> Fraction:
     try:
         value = Fraction(str(weight))
