@@ -109,6 +109,14 @@ def test_windows_cross_shards_as_if_there_were_none(tmp_path_factory, data):
         assert row.tolist() == flat[start : start + length].tolist()
 
 
+def test_windows_go_to_the_rows_that_are_named_and_no_others(tmp_path):
+    make(tmp_path / "a", GOLDEN, shard_tokens=4)
+    ids_BT = np.full((4, 3), -1)
+    TokenStream(tmp_path / "a").fill(ids_BT, np.array([3, 1]), np.array([0, 2]))
+    flat = np.concatenate(GOLDEN).tolist()
+    assert ids_BT.tolist() == [[-1] * 3, flat[2:5], [-1] * 3, flat[:3]]
+
+
 @pytest.mark.parametrize("start", [-1, 6])
 def test_a_window_outside_the_stream_is_refused(tmp_path, start):
     make(tmp_path / "a", GOLDEN)

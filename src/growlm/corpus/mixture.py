@@ -1,6 +1,7 @@
 """The mixture: a pure function from a sample's number to the tokens of its source."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +23,9 @@ from growlm.corpus.schedules import (
 )
 from growlm.corpus.shards import TokenStream
 from growlm.corpus.weights import counts, running_counts
+
+AT_ONCE = 4_096
+"""Draws that are worked out together, at most; small batches then share the trouble."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ class Sampler:
         parts_N = self.slot // context_N
         block_N, rest_N = np.divmod(number_N - np.array(firsts)[phase_N], self.block * parts_N)
         part_N, place_N = np.divmod(rest_N, self.block)
-        source_N, epoch_N, slot_N = self.draws(start_N + block_N * self.block + place_N)
+        source_N, epoch_N, slot_N = self._remembered(start_N + block_N * self.block + place_N)
         return Samples(
             source=source_N,
             epoch=epoch_N,
@@ -218,6 +222,18 @@ class Sampler:
         index = max(i for i, first in enumerate(firsts) if first <= cursor)
         return self.phases[index], cursor - firsts[index]
 
+    def _remembered(self, draw_N: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """Return (source, epoch, slot) of each draw; of a few, with those around them."""
+        at_once = min(self.block, AT_ONCE)
+        if draw_N.size > at_once:
+            return self.draws(draw_N)
+        group_N, place_N = np.divmod(draw_N, at_once)
+        found_3N = np.empty((3, draw_N.size), dtype=np.int64)
+        for group in np.unique(group_N).tolist():
+            here = np.flatnonzero(group_N == group)
+            found_3N[:, here] = _in_a_row(self, group * at_once, at_once)[:, place_N[here]]
+        return tuple(found_3N)
+
     def _shuffled(self, draw_N: Int64[NDArray[np.int64], "N"]) -> Int64[NDArray[np.int64], "N"]:
         """Return each draw's place in the order in which the weights are dealt out."""
         block_N, place_N = np.divmod(draw_N, self.block)
@@ -285,8 +301,14 @@ class Batcher:
         ids_BT = np.empty((samples, lengths[0] + 1), dtype=np.int64)
         for index in np.unique(drawn.source).tolist():
             here = np.flatnonzero(drawn.source == index)
-            ids_BT[here] = self.streams[index].gather(starts_B[here], lengths[0] + 1)
+            self.streams[index].fill(ids_BT, here, starts_B[here])
         return ids_BT
+
+
+@lru_cache(maxsize=8)
+def _in_a_row(sampler: Sampler, first: int, count: int) -> NDArray[np.int64]:
+    """Return (source, epoch, slot) of draws in a row, as stored: batch after batch asks."""
+    return np.stack(sampler.draws(np.arange(first, first + count)))
 
 
 def _stretches(starts: list[int], until: int) -> list[int]:

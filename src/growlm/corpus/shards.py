@@ -115,23 +115,37 @@ class TokenStream:
         Raises:
             CorpusError: A window lies outside the stream.
         """
+        ids_NT = np.empty((starts_N.size, length), dtype=np.int64)
+        self.fill(ids_NT, np.arange(starts_N.size), starts_N)
+        return ids_NT
+
+    def fill(
+        self,
+        ids_BT: Int64[NDArray[np.int64], "B T"],
+        rows_N: Int64[NDArray[np.int64], "N"],
+        starts_N: Int64[NDArray[np.int64], "N"],
+    ) -> None:
+        """Write the ids from each start on into a row of a batch, as many as a row holds.
+
+        Raises:
+            CorpusError: A window lies outside the stream.
+        """
+        length = ids_BT.shape[1]
         if starts_N.size and (starts_N.min() < 0 or starts_N.max() + length > self.tokens):
             raise CorpusError(
                 f"windows within the {self.tokens:,} tokens of {self._folder}",
                 got=f"tokens {starts_N.min():,} to {starts_N.max() + length:,}",
                 fix="the sampler that these shards were laid out for",
             )
-        ids_NT = np.empty((starts_N.size, length), dtype=np.int64)
         shard_N = np.searchsorted(self._starts, starts_N, side="right") - 1
         local_N = starts_N - self._starts[shard_N]
-        places: list[list[int]] = np.stack([shard_N, local_N], axis=1).tolist()
-        for row_T, (number, start) in zip(ids_NT, places, strict=True):
+        places: list[list[int]] = np.stack([rows_N, shard_N, local_N], axis=1).tolist()
+        for row, number, start in places:
             window = self._shards[number][start : start + length]
             if window.size == length:
-                row_T[:] = window
+                ids_BT[row] = window
             else:
-                self._across(row_T, number, start)
-        return ids_NT
+                self._across(ids_BT[row], number, start)
 
     @property
     def masked_tokens(self) -> int:
