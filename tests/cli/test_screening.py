@@ -70,6 +70,27 @@ def test_what_stands_in_a_benchmark_is_masked_and_its_tokens_are_known(growlm, s
     assert facts(run)["masked_tokens"] == stream.masked_tokens == (~targets).sum()
 
 
+def test_every_training_document_says_where_it_comes_from(growlm, screened, setting):
+    run = screened.parent / "run"
+    choice = setting('overlap.action="excise"')
+    assert growlm("prepare", screened, "--out", run, *choice).returncode == 0
+    lines = (run / "corpus/tales/documents.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    stream = TokenStream(run / "corpus/tales/train")
+    assert [each["tokens"] for each in found] == stream.document_lengths().tolist()
+    whole = [each for each in found if "begin" not in each]
+    texts = (screened.parent / "data/tales.jsonl").read_text().splitlines()
+    tokenizer = load(run / "corpus/tokenizer.json", end_of_text="<|endoftext|>")
+    ends = np.cumsum([0, *(each["tokens"] for each in found)])
+    for each, begin in zip(found, ends[:-1], strict=True):
+        ids = stream.gather(np.array([begin]), each["tokens"] - 1)[0].tolist()
+        text = json.loads(texts[each["row"]])["text"]
+        at = each.get("begin", 0)
+        assert text[at:].startswith(tokenizer.decode(ids))
+        assert each["path"] == "data/tales.jsonl"
+    assert 0 < len(whole) < len(found)
+
+
 def test_another_action_packs_anew_without_another_scan(growlm, screened, setting):
     run = screened.parent / "run"
     words = ("prepare", screened, "--out", run)

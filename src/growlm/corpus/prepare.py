@@ -31,6 +31,9 @@ PROBLEMS = "problems.jsonl"
 EXAMPLES = "examples.jsonl"
 """Examples of benchmarks that stand in the training tokens, each with those tokens."""
 
+DOCUMENTS = "documents.jsonl"
+"""Where each training document comes from, in the order of the stream."""
+
 BATCH_CHARACTERS = 1 << 20
 """Text encoded at once."""
 
@@ -142,7 +145,8 @@ def pack(
     ``out`` holds the shards ``train`` and ``validation``, ``heldout.jsonl`` with uid, path and text
     of each held-out document, in the order of the validation shards, ``problems.jsonl`` with
     kind, path, row and words of each record that was lost or spoilt, and ``examples.jsonl`` with
-    each example of a benchmark that stands in the training tokens, and in which.
+    each example of a benchmark that stands in the training tokens, and in which, and
+    ``documents.jsonl`` with the origin of each training document, in the order of the stream.
 
     Args:
         source: The recipe's section.
@@ -166,9 +170,9 @@ def pack(
             )
             for half in (TRAIN, VALIDATION)
         )
-        texts, problems, examples = (
+        texts, problems, examples, origins = (
             stack.enter_context((place / name).open("w", encoding="utf-8"))
-            for name in (HELDOUT, PROBLEMS, EXAMPLES)
+            for name in (HELDOUT, PROBLEMS, EXAMPLES, DOCUMENTS)
         )
         found = _kept(_noted(readings(source, folder=folder), problems), tally)
         for batch in _batches(parts(found, selection, share=share, tally=tally)):
@@ -184,6 +188,7 @@ def pack(
                     offsets = tokenizer.offsets(document.text)
                     masked = touched_tokens(offsets, part.piece.masked)
                     _write_examples(examples, part.piece, offsets, begin=train.tokens)
+                _write_line(origins, _origin(part, len(ids)))
                 tally += _added("train", document, ids, train, masked=masked)
         _check_halves(source, tally, share=share)
     return _facts(source, tally)
@@ -273,6 +278,22 @@ def _added(
     size = len(document.text.encode())
     counts = {f"{half}_documents": 1, f"{half}_tokens": len(ids), f"{half}_bytes": size}
     return Counter({**counts, "masked_tokens": sum(last - first for first, last in masked)})
+
+
+def _origin(part: Part, tokens: int) -> dict[str, Any]:
+    """Return where a training document comes from."""
+    document = part.document
+    values: dict[str, Any] = {
+        "uid": document.uid,
+        "path": document.path,
+        "row": document.row,
+        "tokens": tokens,
+    }
+    if document.origin_id is not None:
+        values["id"] = document.origin_id
+    if part.piece is not None and part.piece.begin:
+        values["begin"] = part.piece.begin
+    return values
 
 
 def _write_examples(file: IO[str], piece: Piece, offsets: Sequence[Span], *, begin: int) -> None:
