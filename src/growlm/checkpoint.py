@@ -38,6 +38,7 @@ WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
 TOKENIZER = "tokenizer.json"
+EXPOSURE = "exposure.json"
 KEYS = 8
 """Tensors of optimizer state that a weight has, at most."""
 
@@ -138,6 +139,8 @@ class Contents(BaseModel, frozen=True, arbitrary_types_allowed=True):
     """The weights; None when ``write_weights`` has written them."""
     optimizer: Mapping[str, Tensor]
     random: Mapping[str, Tensor]
+    exposure: Mapping[str, Any] | None = None
+    """The exposure ledger; None where nothing is known of what was read."""
 
 
 def save(path: Path, contents: Contents) -> Meta:
@@ -168,6 +171,8 @@ def write(folder: Path, contents: Contents, *, known: Mapping[str, str]) -> Meta
     if contents.random:
         save_tensors(folder / RANDOM, contents.random)
     write_text(folder / TOKENIZER, contents.tokenizer)
+    if contents.exposure is not None:
+        write_json(folder / EXPOSURE, contents.exposure)
     for name, content in contents.tokenizer_files.items():
         write_bytes(folder / name, content)
     files = sorted(folder.iterdir())
@@ -332,9 +337,19 @@ def load_tokenizer(path: Path) -> str:
 
 def load_tokenizer_files(path: Path, meta: Meta) -> dict[str, bytes]:
     """Read the files that came beside the tokenizer's JSON, by name."""
-    own = {WEIGHTS, OPTIMIZER, RANDOM, TOKENIZER}
+    own = {WEIGHTS, OPTIMIZER, RANDOM, TOKENIZER, EXPOSURE}
     with storage(path):
         return {name: (path / name).read_bytes() for name in meta.files if name not in own}
+
+
+def load_exposure(path: Path, meta: Meta) -> Any:
+    """Read the exposure ledger, as JSON; None where there is none.
+
+    Raises:
+        CheckpointError: It was damaged.
+        StorageError: It cannot be read.
+    """
+    return _read_json(path / EXPOSURE) if EXPOSURE in meta.files else None
 
 
 def identity(meta: Meta) -> str:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from growlm.report.notes import NOTES, raised
-from growlm.report.view import ApartView, CopiesPoint
+from growlm.report.view import ApartView, BenchmarkView, CopiesPoint, ExposureView
 
 STANDING = {
     "One seed",
@@ -48,6 +48,16 @@ def repeated(run, edit):
 def left_out(run, _):
     first, *others = run.sources
     return run.model_copy(update={"sources": (first.model_copy(update={"left_out": 7}), *others)})
+
+
+def seen(*, examples=2, masked=0, unknown=(), unsearched=()):
+    counts = {"answered": 1, "exposures": 3.25, "most": 2.0}
+    found = BenchmarkView(benchmark="piqa", examples=examples, masked=masked, **counts)
+    return ExposureView(unsearched=unsearched, unknown=unknown, benchmarks=(found,))
+
+
+def exposed(run, edit):
+    return edit(run, "base", exposure=seen())
 
 
 def capped(run, edit):
@@ -104,6 +114,7 @@ def unparted(run, edit):
         (unparted, "Copies that have not parted"),
         (repeated, "Repeated text"),
         (left_out, "Text left out"),
+        (exposed, "Benchmarks in the text"),
         (capped, "Capped documents"),
         (noticed, "While training"),
         (diverged, "Divergence"),
@@ -188,6 +199,24 @@ def test_copies_that_have_parted_or_have_not_been_trained_yet_are_no_cause(run, 
     assert topics(at_growth) == topics(parted) == STANDING
 
 
+def sentences(view):
+    return {note.topic: note.sentences for note in raised(view)}["Benchmarks in the text"]
+
+
+def test_benchmarks_in_the_text_are_told_model_by_model_with_what_nobody_knows(run, edit):
+    view = edit(exposed(run, edit), "grown", exposure=seen(examples=0, masked=1, unknown=("x",)))
+    base, parent, grown, _ = sentences(view)
+
+    assert base == (
+        "`base` was trained on 2 examples of piqa (1 with the answer), 3.2 times in all and 2.0 "
+        "times at most."
+    )
+    assert parent == "Nobody knows what `x` was trained on, which `grown` goes back to."
+    assert grown == "`grown` was trained on no example of piqa; 1 example it only read."
+    view = edit(run, "grown", exposure=seen(unsearched=("base",)))
+    assert "those of `base` were not searched" in sentences(view)[0]
+
+
 def test_a_run_with_nothing_to_say_says_nothing(run, edit, empty_run):
     alone = run.model_copy(update={"stages": run.stages[:1]})
 
@@ -199,6 +228,7 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
     caused = {
         "Repeated text",
         "Text left out",
+        "Benchmarks in the text",
         "Capped documents",
         "While training",
         "Divergence",

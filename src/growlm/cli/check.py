@@ -33,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         print_table(_costs(found))
         print_table(_rates(found))
         print_table(_data(found))
+        if found.exposures:
+            print_table(_exposures(found))
         for text in found.notices:
             print(f"note: {text}")
     return 0
@@ -72,6 +74,17 @@ def _rates(found: checking.Table) -> Table:
     table = Table("stage", *names)
     for stage in found.stages:
         table.add_row(stage.name, *(stage.learning_rate.get(name, "") for name in names))
+    return table
+
+
+def _exposures(found: checking.Table) -> Table:
+    table = Table("stage", "lineage", "benchmark")
+    for name in ("trained on by its end", "with the answer", "exposures", "most", "masked"):
+        table.add_column(name, justify="right")
+    for row in found.exposures:
+        counts = (f"{row.examples:,}", f"{row.answered:,}", f"{row.exposures:.2f}")
+        rest = (f"{row.most:.2f}", f"{row.masked:,}")
+        table.add_row(row.stage, row.lineage, row.benchmark, *counts, *rest)
     return table
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "read a recipe, validate all of it, and print what it will do and cost",
     "prepare": "turn a recipe's sources into a tokenizer, shards and held-out texts",
     "overlap": "say which benchmark examples stand in which texts, and how much of each",
+    "exposure": "say which benchmark examples a checkpoint was trained on, and when",
     "train": "train one stage of a recipe, and what it grows from",
     "advise": "say whether a parent is worth growing, how, and what that must win by",
     "grow": "make a child, and its certificate, of a checkpoint or Hugging Face folder",

@@ -47,6 +47,7 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
             weights=weights,
             optimizer={},
             random={},
+            exposure=checkpoint.load_exposure(last_path, last),
         ),
     )
 

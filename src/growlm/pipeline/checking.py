@@ -12,6 +12,7 @@ from growlm.corpus.duplicates import REPORT
 from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
+from growlm.pipeline.exposing import expected
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
@@ -76,6 +77,23 @@ class StageRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureRow:
+    """What a stage will have trained on of a benchmark at its end, its parents included."""
+
+    stage: str
+    lineage: str
+    """Whether the data of all of its stages were searched: ``known``, ``partial``, ``unknown``."""
+    benchmark: str
+    examples: int
+    answered: int
+    """Those with their answer."""
+    exposures: float
+    most: float
+    masked: int
+    """Examples that are only read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """What a recipe will do and cost."""
 
@@ -83,6 +101,8 @@ class Table:
     vocab_size: int
     sources: tuple[SourceRow, ...]
     stages: tuple[StageRow, ...]
+    exposures: tuple[ExposureRow, ...]
+    """Expected, once the sources are packed and were searched for benchmarks."""
     notices: tuple[str, ...]
     """What should be known before it begins, though nothing is wrong."""
 
@@ -107,11 +127,14 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
     rows = _packed_rows(packed, folder) if packed and folder else _unpacked_rows(plan)
     sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={})
     check_epochs(plan, sources)
+    data = {stage.name: stage_data(plan, stage, sources) for stage in plan.stages}
+    searched = packed and folder and plan.experiment.overlap
     return Table(
         name=plan.experiment.name,
         vocab_size=plan.vocab_size,
         sources=rows,
-        stages=tuple(_stage_row(stage, stage_data(plan, stage, sources)) for stage in plan.stages),
+        stages=tuple(_stage_row(stage, data[stage.name]) for stage in plan.stages),
+        exposures=_exposures(plan, folder, data) if searched and folder else (),
         notices=tuple(text for stage in plan.stages for text in cautions(plan, stage)),
     )
 
@@ -205,6 +228,17 @@ def _unpacked(source: Source, plan: Plan) -> SourceRow:
     kept = size * (1.0 - plan.experiment.validation.share)
     tokens = int(kept / BYTES_PER_TOKEN)
     return SourceRow(name=source.name, tokens=tokens, known="estimated", left_out=0)
+
+
+def _exposures(
+    plan: Plan, folder: RunFolder, data: Mapping[str, StageData]
+) -> tuple[ExposureRow, ...]:
+    found = {stage.name: expected(plan, stage, folder, data) for stage in plan.stages}
+    return tuple(
+        ExposureRow(stage=stage, lineage=ledger.known, **asdict(total))
+        for stage, ledger in found.items()
+        for total in ledger.totals()
+    )
 
 
 def _stage_row(stage: StagePlan, data: StageData) -> StageRow:

@@ -234,6 +234,7 @@ def _grow_checkpoint(job: _Job, place: Path, proof: _Proof) -> Certificate:
         weights=None,
         optimizer={},
         random={},
+        exposure=checkpoint.load_exposure(job.parent.path, meta),
     )
     checkpoint.write(place, contents, known={checkpoint.WEIGHTS: digest})
     return found

@@ -76,6 +76,7 @@ def shrink(child: Path, parent: Path) -> Shrunk:
             weights=weights,
             optimizer={},
             random={},
+            exposure=checkpoint.load_exposure(child, meta),
         ),
     )
     return Shrunk(

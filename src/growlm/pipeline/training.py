@@ -16,6 +16,8 @@ from growlm.base.errors import CheckpointError, GrowlmError, Stopped
 from growlm.base.files import remove, sha256_bytes, storage
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents, Meta
+from growlm.corpus import ledger
+from growlm.corpus.ledger import Segment
 from growlm.growth.apply import Factors, Grower
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
@@ -34,6 +36,7 @@ from growlm.pipeline.data import (
     stage_data,
 )
 from growlm.pipeline.events import Event, Notice, Progress, Stop
+from growlm.pipeline.exposing import segments_of
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.resuming import course_facts, resumed_at_first, settled
@@ -74,6 +77,8 @@ class Training:
     tokenizer: str
     """The tokenizer's JSON."""
     stop: Stop
+    segments: tuple[Segment, ...] = ()
+    """The stages of the exposure ledger, this one last and up to its end."""
 
     @property
     def place(self) -> Path:
@@ -112,6 +117,7 @@ def train_stage(job: Training) -> Iterator[Event]:
         _prune(job, keep=0)  # a kill may have come in between
         return
     check_shards(job.folder, job.stage.weights, tokenizer=sha256_bytes(job.tokenizer.encode()))
+    job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
     device = choose_device()
     state, lineage = _state(job, device)
     reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
@@ -376,6 +382,7 @@ def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -
         weights=state.weights(),
         optimizer=state.optimizer_tensors(),
         random=random_tensors(),
+        exposure=ledger.at_step(job.segments, state.step).model_dump(mode="json"),
     )
 
 

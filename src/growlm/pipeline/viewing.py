@@ -1,7 +1,9 @@
 """The log step's material: everything a run has shown so far, as the report wants it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -14,6 +16,7 @@ from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
 from growlm.pipeline import rates
 from growlm.pipeline.data import Sources, packed_sources, stage_data
+from growlm.pipeline.exposing import ledger_of
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import facts_of
@@ -21,10 +24,12 @@ from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 from growlm.report.view import (
     ApartView,
+    BenchmarkView,
     CertificateView,
     ComparisonView,
     CopiesPoint,
     EvaluationView,
+    ExposureView,
     RunView,
     SourceView,
     StageView,
@@ -108,6 +113,18 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
             if isinstance(each, Copies)
         ),
         evaluations=_evaluations(folder, stage.name),
+        exposure=_exposure(folder.final(stage.name)),
+    )
+
+
+def _exposure(path: Path) -> ExposureView | None:
+    if not path.exists():
+        return None
+    found = ledger_of(path)
+    return ExposureView(
+        unsearched=tuple(each.stage for each in found.segments if each.status == "not scanned"),
+        unknown=tuple(each.stage for each in found.segments if each.status == "unknown"),
+        benchmarks=tuple(BenchmarkView(**asdict(total)) for total in found.totals()),
     )
 
 

@@ -1,6 +1,8 @@
 """Notes on the data: text read more than once, left out or lost, and documents left unscored."""
 
-from growlm.report.view import RunView, StageView
+from collections.abc import Iterator
+
+from growlm.report.view import BenchmarkView, RunView, StageView
 from growlm.report.words import code, listing, plural
 
 
@@ -41,6 +43,43 @@ def left_out(view: RunView) -> tuple[str, ...]:
     told = [f"Copies of texts that were kept: {listing(copies)}."] if copies else []
     told += [f"Not readable, and named in `problems.jsonl`: {listing(lost)}."] if lost else []
     return tuple(told)
+
+
+def exposed(view: RunView) -> tuple[str, ...]:
+    """Say which examples of benchmarks each model was trained on, and what nobody knows."""
+    told = [text for stage in view.stages for text in _exposed(stage)]
+    if not told:
+        return ()
+    return (
+        *told,
+        "Only what stands there word for word is found. `growlm exposure` names every example, "
+        "document and step.",
+    )
+
+
+def _exposed(stage: StageView) -> Iterator[str]:
+    found, name = stage.exposure, code(stage.name)
+    if found is None:
+        return
+    if found.unknown:
+        ancestors = listing([code(each) for each in found.unknown])
+        yield f"Nobody knows what {ancestors} was trained on, which {name} goes back to."
+    if found.unsearched and found.benchmarks:
+        ancestors = listing([code(each) for each in found.unsearched])
+        yield f"Of the data of {name}, those of {ancestors} were not searched for benchmarks."
+    for each in found.benchmarks:
+        yield _benchmark(name, each)
+
+
+def _benchmark(name: str, found: BenchmarkView) -> str:
+    masked = f"; {plural(found.masked, 'example')} it only read" if found.masked else ""
+    if not found.examples:
+        return f"{name} was trained on no example of {found.benchmark}{masked}."
+    return (
+        f"{name} was trained on {plural(found.examples, 'example')} of {found.benchmark} "
+        f"({found.answered:,} with the answer), {found.exposures:.1f} times in all and "
+        f"{found.most:.1f} times at most{masked}."
+    )
 
 
 def capped(view: RunView) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "Extrapolation": growth_notes.extrapolated,
     "The controls": growth_notes.controls,
     "Not comparable": growth_notes.not_comparable,
+    "Benchmarks in the text": data_notes.exposed,
     "The jump at growth": growth_notes.jump,
     "Copies that have not parted": growth_notes.unparted,
     "An annealed parent": growth_notes.annealed_parent,

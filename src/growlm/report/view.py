@@ -208,6 +208,34 @@ class EvaluationView(View, frozen=True):
     """The last-word task, if it was run."""
 
 
+class BenchmarkView(View, frozen=True):
+    """What a model was trained on of a benchmark, its parents included."""
+
+    benchmark: str
+    """How the recipe calls it."""
+    examples: int
+    """Examples that were trained on, in part at least."""
+    answered: int
+    """Those of them with their answer."""
+    exposures: float
+    """How often all of their tokens were trained on, together."""
+    most: float
+    """How often those of the one that was trained on most were."""
+    masked: int
+    """Examples that were only read."""
+
+
+class ExposureView(View, frozen=True):
+    """What is known of the benchmarks in a model's training data."""
+
+    unsearched: tuple[str, ...]
+    """Stages of its lineage whose data were not searched, though they could have been."""
+    unknown: tuple[str, ...]
+    """Stages of its lineage whose data nobody knows."""
+    benchmarks: tuple[BenchmarkView, ...]
+    """What was searched for."""
+
+
 class StageView(View, frozen=True):
     """One stretch of training at a fixed shape."""
 
@@ -265,6 +293,8 @@ class StageView(View, frozen=True):
     """How far its copies had moved apart, at every validation."""
     evaluations: tuple[EvaluationView, ...]
     """Scores of the stage's checkpoints."""
+    exposure: ExposureView | None = None
+    """Of its last checkpoint; None before there is one."""
 
 
 class RunView(View, frozen=True):

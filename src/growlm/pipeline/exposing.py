@@ -1,0 +1,110 @@
+"""Exposure: the ledger that a stage's checkpoints carry, and what a checkpoint's says."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from growlm import checkpoint
+from growlm.base.files import read_json, storage
+from growlm.checkpoint import EXPOSURE, Meta
+from growlm.corpus import ledger
+from growlm.corpus.ledger import Ledger, Segment
+from growlm.corpus.prepare import EXAMPLES
+from growlm.corpus.stretches import Stretch
+from growlm.pipeline.data import StageData
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.overlapping import REPORT
+from growlm.pipeline.plan import Plan
+from growlm.pipeline.stageplan import StagePlan
+
+
+def ledger_of(path: Path) -> Ledger:
+    """Return a checkpoint's ledger; the stages of one that has none are unknown.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or its ledger is damaged.
+        StorageError: It cannot be read.
+    """
+    meta = checkpoint.read_meta(path)
+    return ledger.of(_segments(path, meta, meta.lineage))
+
+
+def segments_of(
+    plan: Plan, stage: StagePlan, folder: RunFolder, data: StageData
+) -> tuple[Segment, ...]:
+    """Return the ledger's stages of a stage about to be trained, itself last and up to its end.
+
+    Raises:
+        CheckpointError: The child that it starts from has a damaged ledger.
+        CorpusError: What the search for benchmarks wrote is not of these shards.
+        StorageError: It cannot be read.
+    """
+    own = _own(plan, stage, folder, data)
+    if stage.origin.kind != "grown":
+        return (own,)
+    grown = folder.grown(stage.name)
+    meta = checkpoint.read_meta(grown)
+    return (*_segments(grown, meta, meta.lineage[:-1]), own)
+
+
+def _own(plan: Plan, stage: StagePlan, folder: RunFolder, data: StageData) -> Segment:
+    if plan.experiment.overlap is None:
+        return ledger.unscanned(stage.name, steps=stage.pace.steps)
+    found = read_json(folder.overlap / REPORT)
+    return Segment(
+        stage=stage.name,
+        status="scanned",
+        steps=stage.pace.steps,
+        benchmarks={each["name"]: each["sha256"] for each in found["benchmarks"]},
+        examples=ledger.examples(
+            _standing(plan, folder),
+            sampler=data.sampler,
+            stretch=Stretch(
+                first_sample=data.first_cursor,
+                end_sample=data.last_cursor,
+                first_step=1,
+                samples_per_step=stage.sequences,
+            ),
+        ),
+    )
+
+
+def expected(
+    plan: Plan, stage: StagePlan, folder: RunFolder, datas: Mapping[str, StageData]
+) -> Ledger:
+    """Return what a stage and the stages that it grows from will have trained on in the end.
+
+    Args:
+        plan: The plan, whose sources are packed.
+        stage: The stage.
+        folder: The run's folder.
+        datas: What each stage reads, by its name.
+    """
+    oldest, *_ = lineage = plan.ancestry(stage)
+    outside = oldest.origin.parent_path
+    before = ledger_of(outside).segments if outside is not None else ()
+    own = (_own(plan, each, folder, datas[each.name]) for each in lineage)
+    return ledger.of((*before, *own))
+
+
+def _segments(path: Path, meta: Meta, lineage: tuple[Any, ...]) -> tuple[Segment, ...]:
+    content = checkpoint.load_exposure(path, meta)
+    found = ledger.parsed(content, name=str(path / EXPOSURE)) if content is not None else None
+    return ledger.inherited(found, [ancestor.stage for ancestor in lineage])
+
+
+def _standing(plan: Plan, folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for source in plan.experiment.source:
+        path = folder.corpus / source.name / EXAMPLES
+        with storage(path), path.open("rb") as file:
+            found[source.name] = [json.loads(line) for line in file]
+    return found
+
+
+def summary(found: Ledger) -> dict[str, Any]:
+    """Return a ledger for JSON, with what became of each benchmark."""
+    totals = [asdict(total) for total in found.totals()]
+    return {"lineage": found.known, "totals": totals, **found.model_dump(mode="json")}

@@ -1,0 +1,151 @@
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from growlm.base.errors import CheckpointError
+from growlm.corpus import ledger
+from growlm.corpus.ledger import Exposed, Ledger, Segment
+from growlm.corpus.mixture import Sampler
+from growlm.corpus.schedules import Layout, Phase, Weighting
+from growlm.corpus.stretches import Stretch
+
+SAMPLER = Sampler(
+    seed=3,
+    sources=(Layout(name="books", tokens=700), Layout(name="web", tokens=450)),
+    slot=16,
+    block=8,
+    jitter=True,
+    weightings=(Weighting(start_draw=0, weights=(2.0, 1.0)),),
+    phases=(Phase(start_draw=0, context=8),),
+)
+STRETCH = Stretch(first_sample=32, end_sample=32 + 4 * 60, first_step=1, samples_per_step=4)
+
+
+def row(index, *tokens, action="report", benchmark="piqa"):
+    return {
+        "benchmark": benchmark,
+        "index": index,
+        "score": 0.9,
+        "answer_covered": index % 2 == 0,
+        "document": f"{index}.txt",
+        "action": action,
+        "tokens": [list(span) for span in tokens],
+    }
+
+
+def replayed(source, spans):
+    """Return what every step trained on of some tokens, by going through all of its samples."""
+    wanted = {token for first, end in spans for token in range(first, end)}
+    found = defaultdict(float)
+    for number in range(STRETCH.first_sample, STRETCH.end_sample):
+        sample = SAMPLER.samples(number, 1)
+        if sample.source[0] != source:
+            continue
+        start = int(SAMPLER.starts(sample)[0])
+        targets = set(range(start + 1, start + 1 + 8))
+        if targets & wanted:
+            step = 1 + (number - STRETCH.first_sample) // 4
+            found[step, int(sample.epoch[0])] += len(targets & wanted) / len(wanted)
+    return dict(sorted(found.items()))
+
+
+def test_a_stages_examples_are_those_that_a_replay_of_its_samples_meets():
+    spans = {
+        "books": [[(100, 140)], [(5, 7), (300, 321)], [(640, 660)]],
+        "web": [[(17, 18)], [(200, 260)]],
+    }
+    standing = {
+        source: [row(index, *some) for index, some in enumerate(each)]
+        for source, each in spans.items()
+    }
+    found = ledger.examples(standing, sampler=SAMPLER, stretch=STRETCH)
+    everything = [(number, some) for number, each in enumerate(spans.values()) for some in each]
+    assert len(found) == len(everything)
+    for each, (source, some) in zip(found, everything, strict=True):
+        expected = replayed(source, some)
+        assert list(zip(each.steps, each.epochs, strict=True)) == list(expected)
+        assert each.shares == pytest.approx(tuple(expected.values()))
+        assert each.tokens == sum(end - first for first, end in some)
+    assert max(each.exposures for each in found) > 1
+
+
+def exposed(index, *, steps=(2, 5), shares=(1.0, 0.5), masked=False, benchmark="piqa"):
+    return Exposed(
+        benchmark=benchmark,
+        index=index,
+        source="books",
+        document="one.txt",
+        score=0.9,
+        answer_covered=index == 0,
+        masked=masked,
+        tokens=10,
+        steps=steps,
+        epochs=(0,) * len(steps),
+        shares=shares,
+    )
+
+
+def segment(*examples, stage="base", status="scanned"):
+    benchmarks = {"piqa": "ab" * 32} if status == "scanned" else {}
+    return Segment(stage=stage, status=status, steps=9, benchmarks=benchmarks, examples=examples)
+
+
+def test_a_ledger_in_mid_stage_knows_what_has_been_and_not_what_will_be():
+    before, own = segment(exposed(0)), segment(exposed(1), stage="grown")
+    found = ledger.at_step((before, own), 4)
+    assert found.segments[0] == before
+    (mine,) = found.segments[1].examples
+    assert (found.segments[1].steps, mine.steps, mine.shares) == (4, (2,), (1.0,))
+
+
+def test_totals_add_up_over_stages_and_keep_what_was_only_read_apart():
+    masked = exposed(2, masked=True)
+    found = ledger.of(
+        (
+            segment(exposed(0), masked, exposed(3, steps=(), shares=())),
+            segment(exposed(0), exposed(1, shares=(0.5, 0.0)), stage="grown"),
+        )
+    )
+    (total,) = found.totals()
+    assert (total.examples, total.answered, total.masked) == (2, 1, 1)
+    assert (total.exposures, total.most) == (3.5, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "known"),
+    [
+        (("scanned", "scanned"), "known"),
+        (("scanned", "not scanned"), "partial"),
+        (("unknown", "scanned"), "partial"),
+        (("unknown",), "unknown"),
+        (("not scanned",), "unknown"),
+    ],
+)
+def test_a_lineage_is_known_when_every_stage_was_searched(statuses, known):
+    assert ledger.of([segment(status=status) for status in statuses]).known == known
+
+
+def test_a_child_has_its_parents_stages_and_those_of_an_unknown_one_are_unknown():
+    parent = ledger.of((segment(exposed(0)),))
+    assert ledger.inherited(parent, ["base"]) == parent.segments
+    unknown = ledger.inherited(None, ["pythia", "more"])
+    assert [(each.stage, each.status) for each in unknown] == [
+        ("pythia", "unknown"),
+        ("more", "unknown"),
+    ]
+    assert ledger.unscanned("base", steps=3).status == "not scanned"
+
+
+def test_a_ledger_comes_back_from_json_and_another_is_refused():
+    found = ledger.of((segment(exposed(0)),))
+    content = found.model_dump(mode="json")
+    assert ledger.parsed(content, name="exposure.json") == found
+    with pytest.raises(CheckpointError, match=r"exposure\.json to be an exposure ledger"):
+        ledger.parsed({**content, "format": 2}, name="exposure.json")
+
+
+def test_without_examples_nothing_is_looked_up():
+    assert ledger.examples({"books": []}, sampler=SAMPLER, stretch=STRETCH) == ()
+    assert isinstance(ledger.of(()), Ledger)
+    assert np.isfinite(len(ledger.of(()).totals()))
