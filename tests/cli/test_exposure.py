@@ -44,18 +44,15 @@ def exposure(growlm, path):
 def replayed(run, stage, first, steps):
     """Return the steps of a stage that trained on a token of each example, and how much of it."""
     meta = json.loads((run / f"stages/{stage}/training/final/checkpoint.json").read_text())
-    known = dict(meta["data"]["sampler"])
-    known.pop("version")
+    known = meta["data"]["sampler"]
     sampler = Sampler(
-        **{
-            **known,
-            "sources": tuple(Layout(**each) for each in known["sources"]),
-            "weightings": tuple(
-                Weighting(start_draw=each["start_draw"], weights=tuple(each["weights"]))
-                for each in known["weightings"]
-            ),
-            "phases": tuple(Phase(**each) for each in known["phases"]),
-        }
+        sources=tuple(Layout(**each) for each in known["sources"]),
+        weightings=tuple(
+            Weighting(start_draw=each["start_draw"], weights=tuple(each["weights"]))
+            for each in known["weightings"]
+        ),
+        phases=tuple(Phase(**each) for each in known["phases"]),
+        **{key: known[key] for key in ("seed", "slot", "block", "jitter")},
     )
     lines = (run / "corpus/tales/examples.jsonl").read_text().splitlines()
     per_step = (meta["data"]["cursor"] - first) // steps

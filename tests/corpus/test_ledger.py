@@ -5,7 +5,7 @@ import pytest
 
 from growlm.base.errors import CheckpointError
 from growlm.corpus import ledger
-from growlm.corpus.ledger import Exposed, Ledger, Segment
+from growlm.corpus.ledger import Exposed, Ledger, Segment, Status
 from growlm.corpus.mixture import Sampler
 from growlm.corpus.schedules import Layout, Phase, Weighting
 from growlm.corpus.stretches import Stretch
@@ -86,7 +86,7 @@ def exposed(index, *, steps=(2, 5), shares=(1.0, 0.5), masked=False, benchmark="
     )
 
 
-def segment(*examples, stage="base", status="scanned"):
+def segment(*examples: Exposed, stage: str = "base", status: Status = "scanned") -> Segment:
     benchmarks = {"piqa": "ab" * 32} if status == "scanned" else {}
     return Segment(stage=stage, status=status, steps=9, benchmarks=benchmarks, examples=examples)
 

@@ -51,8 +51,9 @@ def left_out(run, _):
 
 
 def seen(*, examples=2, masked=0, unknown=(), unsearched=()):
-    counts = {"answered": 1, "exposures": 3.25, "most": 2.0}
-    found = BenchmarkView(benchmark="piqa", examples=examples, masked=masked, **counts)
+    found = BenchmarkView(
+        benchmark="piqa", examples=examples, answered=1, exposures=3.25, most=2.0, masked=masked
+    )
     return ExposureView(unsearched=unsearched, unknown=unknown, benchmarks=(found,))
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import unidata_version
 
 from growlm.base.files import read_json, remove, sha256_file
 from growlm.base.version import VERSION
 from growlm.corpus import duplicates
+from growlm.corpus.canonical import CANONICAL_VERSION
 from growlm.corpus.overlap import rulings
 from growlm.corpus.overlap.benchmark import fields_of, parse_fields
 from growlm.corpus.selecting import Selection
@@ -34,6 +36,7 @@ def overlap_step(plan: Plan, folder: RunFolder, section: Overlap) -> Step:
                 for each in section.against
             ],
             "rules": section.rules,
+            "canonical": [CANONICAL_VERSION, unidata_version],
         },
         outputs=(folder.overlap,),
         precious=False,
