@@ -65,7 +65,7 @@ class TestInspect:
             "largest logit difference "
         ) in text
         assert text.count("             largest logit difference ") == 6
-        assert text.count("sha256 ") == 4
+        assert text.count("sha256 ") == 5
 
     def test_says_that_a_model_was_not_grown(self, growlm, stages):
         done = growlm("inspect", stages / "base/training/final")

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="FILE",
-        help="a benchmark's JSON lines, as FILE or NAME=FILE; may be repeated",
+        help="a benchmark's JSON lines, as FILE or NAME=FILE, or a task of lm-evaluation-harness, "
+        "as lm-eval:TASK; may be repeated",
     )
     parser.add_argument(
         "--fields",

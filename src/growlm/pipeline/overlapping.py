@@ -19,6 +19,7 @@ from growlm.corpus.overlap.benchmark import Benchmark, fields_of, parse_fields, 
 from growlm.corpus.overlap.index import Index, build
 from growlm.corpus.overlap.report import Report, Scanned, as_json, as_page, report
 from growlm.corpus.overlap.scan import Found, Rules, scan
+from growlm.corpus.overlap.tasks import PREFIX, is_task, read_task
 from growlm.corpus.selecting import remaining
 from growlm.pipeline.events import Begun, Done, Event, Progress
 from growlm.recipe.sections import Source
@@ -36,8 +37,8 @@ class Asked:
     """Which sources are held against which benchmarks."""
 
     sources: tuple[Source, ...]
-    benchmarks: tuple[tuple[str, Path, Mapping[str, str]], ...]
-    """For each its name, its file, and its fields by role."""
+    benchmarks: tuple[tuple[str, Path | str, Mapping[str, str]], ...]
+    """For each its name, its file or the task that it is, and a file's fields by role."""
     rules: Rules
     folder: Path = Path()
     """What relative paths of sources start from."""
@@ -199,7 +200,12 @@ def read_benchmarks(what: Asked) -> list[Benchmark]:
         RecipeError: Its fields say something else than fields.
         StorageError: It cannot be read.
     """
-    return [read_benchmark(name, path, fields=fields) for name, path, fields in what.benchmarks]
+    return [
+        read_task(name, place)
+        if isinstance(place, str)
+        else read_benchmark(name, place, fields=fields)
+        for name, place, fields in what.benchmarks
+    ]
 
 
 def _scan(
@@ -264,10 +270,12 @@ def _sources(words: Sequence[str], *, text_field: str) -> tuple[Source, ...]:
     )
 
 
-def _benchmark(word: str) -> tuple[str, Path]:
+def _benchmark(word: str) -> tuple[str, Path | str]:
     name, equals, path = word.partition("=")
     if equals and name and path:
-        return name, Path(path)
+        return name, path if is_task(path) else Path(path)
+    if is_task(word):
+        return word.removeprefix(PREFIX), word
     place = Path(word)
     bare = place.name
     for suffix in (*PACKED_SUFFIXES, *LINE_SUFFIXES):

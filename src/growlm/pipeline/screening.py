@@ -11,6 +11,7 @@ from growlm.corpus import duplicates
 from growlm.corpus.canonical import CANONICAL_VERSION
 from growlm.corpus.overlap import rulings
 from growlm.corpus.overlap.benchmark import fields_of, parse_fields
+from growlm.corpus.overlap.tasks import is_task
 from growlm.corpus.selecting import Selection
 from growlm.pipeline import overlapping
 from growlm.pipeline.engine import Step
@@ -31,10 +32,7 @@ def overlap_step(plan: Plan, folder: RunFolder, section: Overlap) -> Step:
         key={
             "inputs": [inputs(source, plan) for source in plan.experiment.source],
             "left_out": [left_out(plan, folder, each.name) for each in plan.experiment.source],
-            "against": [
-                [each.name, each.fields, sha256_file(plan.recipe_folder / each.file)]
-                for each in section.against
-            ],
+            "against": [_against(plan, each) for each in section.against],
             "rules": section.rules,
             "canonical": [CANONICAL_VERSION, unidata_version],
         },
@@ -110,12 +108,22 @@ def _asked(
     return overlapping.Asked(
         sources=plan.experiment.source,
         benchmarks=tuple(
-            (each.name, plan.recipe_folder / each.file, _fields(each)) for each in section.against
+            (each.name, _place(plan, each), _fields(each)) for each in section.against
         ),
         rules=section.rules,
         folder=plan.recipe_folder,
         duplicates=skipped,
     )
+
+
+def _place(plan: Plan, against: Against) -> Path | str:
+    return against.file if is_task(against.file) else plan.recipe_folder / against.file
+
+
+def _against(plan: Plan, against: Against) -> list[Any]:
+    """Return what a benchmark's examples depend on; a task's are those of its name."""
+    place = _place(plan, against)
+    return [against.name, against.fields, place if isinstance(place, str) else sha256_file(place)]
 
 
 def _fields(against: Against) -> dict[str, str]:

@@ -19,7 +19,8 @@ class Against(Section, frozen=True):
     """How reports, the ledger and ``overlap.actions`` call it."""
 
     file: str
-    """Its examples, one a line as JSON, gzipped or not; relative to the recipe."""
+    """Its examples, one a line as JSON, packed or not, relative to the recipe; or a task of
+    lm-evaluation-harness, as ``lm-eval:piqa``."""
 
     fields: dict[Literal["text", "answer", "context"], str] = Field(
         default_factory=dict[Literal["text", "answer", "context"], str]
