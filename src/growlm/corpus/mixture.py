@@ -307,7 +307,7 @@ class Batcher:
 
 @lru_cache(maxsize=8)
 def _in_a_row(sampler: Sampler, first: int, count: int) -> NDArray[np.int64]:
-    """Return (source, epoch, slot) of draws in a row, as stored: batch after batch asks."""
+    """Return (source, epoch, slot) of draws in a row; kept, as batch after batch asks."""
     return np.stack(sampler.draws(np.arange(first, first + count)))
 
 
