@@ -13,8 +13,10 @@ from growlm.model.attention import (
     Places,
     alibi_bias,
     alibi_slopes,
+    document_places,
     rotary_angles,
     rotate,
+    same_document,
 )
 from growlm.model.config import GPTConfig
 
@@ -282,3 +284,40 @@ def test_slopes_are_no_parameter_and_in_no_checkpoint(
     places: Any = Places(tiny_config())
     assert list(places.parameters()) == []
     assert places.state_dict() == {}
+
+
+def test_places_begin_anew_with_each_document_of_each_sequence() -> None:
+    documents_BT = torch.tensor([[0, 0, 0, 1, 2, 2], [4, 7, 7, 7, 7, 7]])
+    assert document_places(documents_BT).tolist() == [[0, 1, 2, 0, 0, 1], [0, 0, 1, 2, 3, 4]]
+
+
+def test_pairs_are_of_one_document_whichever_comes_first() -> None:
+    pairs = same_document(torch.tensor([[0, 0, 1]]))[0].tolist()
+    assert pairs == [[[True, True, False], [True, True, False], [False, False, True]]]
+
+
+@pytest.mark.parametrize("positions", KINDS)
+def test_a_sequence_has_a_bias_and_angles_of_its_own_only_where_documents_are_masked(
+    tiny_config: Callable[..., GPTConfig], positions: str
+) -> None:
+    places = Places(tiny_config(positions=positions))
+    documents_BT = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]])
+    bias, angles = places(4, torch.float32, documents_BT)
+    heads = 2 if positions == "alibi" else 1
+    assert bias is not None
+    assert bias.shape == (3, heads, 4, 4)
+    assert bias[0, 0].isfinite().tolist() == [
+        [True, False, False, False],
+        [True, True, False, False],
+        [False, False, True, False],
+        [False, False, True, True],
+    ]
+    assert (angles is None) is (positions != "rotary")
+    plain_bias, plain_angles = places(4, torch.float32)
+    assert (plain_bias is None) is (positions != "alibi")
+    if plain_bias is not None:
+        assert torch.equal(bias[2], plain_bias[0])
+    if angles is not None and plain_angles is not None:
+        for ours, plain in zip(angles, plain_angles, strict=True):
+            assert torch.equal(ours[2, 0], plain)
+            assert torch.equal(ours[0, 0, 2:], plain[:2])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,13 +11,23 @@ from torch import Tensor
 
 from growlm.base.errors import CheckpointError, EvaluationError
 from growlm.model.config import GPTConfig
-from growlm.model.gpt import GPT, weight_shapes, with_weights
+from growlm.model.gpt import GPT, _working_dtype, weight_shapes, with_weights
 
 KINDS = ["alibi", "learned", "rotary", "none"]
 
 
 def some_ids(*shape: int, vocab_size: int = 61, seed: int = 0) -> Tensor:
     return torch.randint(0, vocab_size, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def numbered(*lengths: int) -> Tensor:
+    """Return the number of each token's document, for documents of these lengths in turn."""
+    return torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+
+
+def spans(documents_T: Tensor) -> list[slice]:
+    ends = documents_T.bincount().cumsum(0).tolist()
+    return [slice(start, end) for start, end in pairwise([0, *ends])]
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -140,3 +151,81 @@ def test_weights_of_another_shape_are_refused(
     with pytest.raises(CheckpointError, match="weights of the shape that the config states") as bad:
         with_weights(tiny_config(**changes), weights)
     assert re.search(words, bad.value.got)
+
+
+PACKED = torch.stack([numbered(5, 1, 8, 2), numbered(1, 15), numbered(16)])
+
+
+@pytest.mark.parametrize("positions", KINDS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"heads": 4, "kv_heads": 2, "head_width": 4},
+        {"heads": 3, "kv_heads": 1, "parallel": True},
+        {"qk_norm": True, "norm": "rmsnorm", "activation": "swiglu", "rotary_share": 0.5},
+    ],
+    ids=str,
+)
+class TestDocumentMasking:
+    @pytest.fixture
+    def model(
+        self,
+        tiny_config: Callable[..., GPTConfig],
+        tiny_model: Callable[..., GPT],
+        positions: str,
+        changes: dict[str, Any],
+    ) -> GPT:
+        return tiny_model(tiny_config(positions=positions, **changes), dtype=torch.float64)
+
+    def test_a_document_is_read_as_if_it_stood_alone(self, model: GPT) -> None:
+        ids = some_ids(3, 16)
+        packed = model.logits(ids, PACKED)
+        for row, documents_T in enumerate(PACKED):
+            for span in spans(documents_T):
+                alone = model.logits(ids[row : row + 1, span])
+                torch.testing.assert_close(packed[row, span], alone[0], rtol=0, atol=1e-10)
+
+    def test_without_masking_all_but_the_first_read_what_stands_before_them(
+        self, model: GPT
+    ) -> None:
+        ids = some_ids(3, 16)
+        apart = (model.logits(ids) - model.logits(ids, PACKED)).abs().amax(-1)
+        assert apart[PACKED == 0].max() < 1e-10
+        assert apart[PACKED > 0].min() > 1e-6
+
+    def test_one_document_is_what_is_read_without_masking(self, model: GPT) -> None:
+        ids = some_ids(2, 16)
+        whole = model.logits(ids, torch.full((2, 16), 7))
+        torch.testing.assert_close(whole, model.logits(ids), rtol=0, atol=1e-12)
+
+    def test_no_gradient_reaches_another_document(self, model: GPT) -> None:
+        ids = torch.arange(16)[None]  # each token once, so that an embedding's row is a token's own
+        embedding = model.embedding.weight
+        for span in spans(PACKED[0]):
+            hidden = model(ids, PACKED[:1])[:, span]
+            (grad,) = torch.autograd.grad(hidden.square().sum(), embedding)
+            reached = grad.any(-1).nonzero()[:, 0].tolist()
+            assert reached == list(range(16))[span]
+
+
+@pytest.mark.parametrize("positions", KINDS)
+def test_long_documents_are_masked_in_every_block_of_the_fused_kernel(
+    tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT], positions: str
+) -> None:
+    model = tiny_model(tiny_config(positions=positions, context=1300, layers=1))
+    ids, documents = some_ids(1, 1300), numbered(700, 1, 599)[None]
+    packed = model.logits(ids, documents)
+    for span in spans(documents[0]):
+        # fp32, summed in other blocks: within a few roundings of logits of about 1.
+        torch.testing.assert_close(packed[:, span], model.logits(ids[:, span]), rtol=0, atol=1e-5)
+    packed.square().mean().backward()
+    assert all(each.grad is None or each.grad.isfinite().all() for each in model.parameters())
+
+
+def test_under_autocast_one_bias_is_made_in_the_type_that_attention_computes_in() -> None:
+    x_BTD = torch.zeros(1, 2, 3)
+    assert _working_dtype(x_BTD) == torch.float32
+    assert _working_dtype(x_BTD.double()) == torch.float64
+    with torch.autocast("cpu", torch.bfloat16):
+        assert _working_dtype(x_BTD) == torch.bfloat16

@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from growlm.model.config import GPTConfig
@@ -40,6 +40,25 @@ def alibi_bias(
     return bias_HTT.masked_fill(distance_TT > 0, -torch.inf)[None].to(dtype)
 
 
+def document_places(documents_BT: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+    """Return each token's place in its document, or in what its sequence has of it.
+
+    >>> document_places(torch.tensor([[0, 0, 0, 1, 1, 2]])).tolist()
+    [[0, 1, 2, 0, 1, 0]]
+
+    Args:
+        documents_BT: The number of each token's document, which never falls within a sequence.
+    """
+    place_T = torch.arange(documents_BT.shape[1], device=documents_BT.device)
+    begins_BT = documents_BT.diff(dim=1, prepend=documents_BT[:, :1]) != 0
+    return place_T - (begins_BT * place_T).cummax(dim=1).values
+
+
+def same_document(documents_BT: Int[Tensor, "B T"]) -> Bool[Tensor, "B 1 T T"]:
+    """Return which pairs of tokens, (query, key), are of one document."""
+    return (documents_BT[:, :, None] == documents_BT[:, None, :])[:, None]
+
+
 def rotary_angles(
     config: GPTConfig, tokens: int, device: torch.device
 ) -> tuple[Float[Tensor, "T P"], Float[Tensor, "T P"]]:
@@ -56,9 +75,14 @@ def rotary_angles(
 
 
 def rotate(
-    x_BHTK: Float[Tensor, "B H T K"], cos_TP: Float[Tensor, "T P"], sin_TP: Float[Tensor, "T P"]
+    x_BHTK: Float[Tensor, "B H T K"],
+    cos_TP: Float[Tensor, "*_ T P"],
+    sin_TP: Float[Tensor, "*_ T P"],
 ) -> Float[Tensor, "B H T K"]:
-    """Turn each pair (i, i + P) by its angle; what lies behind the pairs stays as it is."""
+    """Turn each pair (i, i + P) by its angle; what lies behind the pairs stays as it is.
+
+    Angles are those of all sequences, or of each, with an axis of one for the heads.
+    """
     pairs = cos_TP.shape[-1]
     first, second, still = x_BHTK.tensor_split((pairs, 2 * pairs), dim=-1)
     cos_TP, sin_TP = cos_TP.to(x_BHTK.dtype), sin_TP.to(x_BHTK.dtype)
@@ -77,14 +101,35 @@ class Places(nn.Module):
         self.register_buffer("slopes_H", alibi_slopes(config.heads), persistent=False)
 
     def forward(
-        self, tokens: int, dtype: torch.dtype
+        self,
+        tokens: int,
+        dtype: torch.dtype,
+        documents_BT: Int[Tensor, "B T"] | None = None,
     ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
-        """Return (bias [1, H, T, T] or None, angles ([T, P], [T, P]) or None)."""
+        """Return (bias or None, angles or None), of all sequences or, with documents, of each.
+
+        The bias is [1, H, T, T], or [B, H or 1, T, T]; cosine and sine are [T, P], or [B, 1, T, P].
+
+        Args:
+            tokens: Tokens in a sequence.
+            dtype: The bias's.
+            documents_BT: The number of each token's document, where a token may see its own
+                document alone; places then begin anew with each.
+        """
+        bias = angles = None
         if self.config.positions == "alibi":
-            return alibi_bias(self.slopes_H, tokens, dtype), None
+            bias = alibi_bias(self.slopes_H, tokens, dtype)
         if self.config.positions == "rotary":
-            return None, rotary_angles(self.config, tokens, self.slopes_H.device)
-        return None, None
+            angles = rotary_angles(self.config, tokens, self.slopes_H.device)
+        if documents_BT is None:
+            return bias, angles
+        if bias is None:
+            bias = alibi_bias(torch.zeros_like(self.slopes_H[:1]), tokens, dtype)
+        if angles is not None:
+            cos_TP, sin_TP = angles
+            place_B1T = document_places(documents_BT)[:, None]
+            angles = cos_TP[place_B1T], sin_TP[place_B1T]
+        return bias.masked_fill(~same_document(documents_BT), -torch.inf), angles
 
 
 class HeadNorm(nn.Module):
@@ -117,7 +162,7 @@ class Attention(nn.Module):
     def forward(
         self,
         x_BTD: Float[Tensor, "B T D"],
-        bias: Float[Tensor, "1 H T T"] | None,
+        bias: Float[Tensor, "_ _ T T"] | None,
         angles: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "B T D"]:
         """Mix the values each token may see."""

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from growlm.base.errors import CheckpointError, EvaluationError
-from growlm.model.attention import Places
+from growlm.model.attention import Places, document_places
 from growlm.model.config import GPTConfig
 from growlm.model.layers import Layer, Norm
 from growlm.model.undrawn import Embedding, Linear
@@ -38,23 +38,35 @@ class GPT(nn.Module):
         """The matrix that turns hidden states into logits."""
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def forward(self, ids_BT: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+    def forward(
+        self, ids_BT: Int[Tensor, "B T"], documents_BT: Int[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B T D"]:
         """Return the final hidden states.
+
+        Args:
+            ids_BT: Token ids.
+            documents_BT: The number of each token's document, rising from document to document:
+                a token then sees its own alone, and places begin anew with each. None hides none.
 
         Raises:
             EvaluationError: More tokens than learned positions.
         """
         x_BTD = self.embedding(ids_BT)
         if self.position is not None:
-            x_BTD = x_BTD + self._learned(ids_BT.shape[1])
-        bias, angles = self.places(ids_BT.shape[1], x_BTD.dtype)
+            learned_TD = self._learned(ids_BT.shape[1])
+            x_BTD = x_BTD + (
+                learned_TD if documents_BT is None else learned_TD[document_places(documents_BT)]
+            )
+        bias, angles = self.places(ids_BT.shape[1], _working_dtype(x_BTD), documents_BT)
         for layer in self.layers:
             x_BTD = layer(x_BTD, bias, angles)
         return self.norm(x_BTD)
 
-    def logits(self, ids_BT: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+    def logits(
+        self, ids_BT: Int[Tensor, "B T"], documents_BT: Int[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B T V"]:
         """Return the logits of the real vocabulary; its padding is cut off."""
-        return self(ids_BT) @ self.head_weight[: self.config.vocab_size].T
+        return self(ids_BT, documents_BT) @ self.head_weight[: self.config.vocab_size].T
 
     def _learned(self, tokens: int) -> Float[Tensor, "T D"]:
         if self.position is None or tokens > self.config.context:
@@ -64,6 +76,12 @@ class GPT(nn.Module):
                 fix=f"a context of {self.config.context}, or a model with ALiBi",
             )
         return self.position(torch.arange(tokens, device=self.position.weight.device))
+
+
+def _working_dtype(x_BTD: Tensor) -> torch.dtype:
+    """Return what attention will compute in, so that one bias serves all layers as it is."""
+    device = x_BTD.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_BTD.dtype
 
 
 def weight_shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:

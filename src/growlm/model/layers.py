@@ -72,7 +72,7 @@ class Layer(nn.Module):
     def forward(
         self,
         x_BTD: Float[Tensor, "B T D"],
-        bias: Float[Tensor, "1 H T T"] | None,
+        bias: Float[Tensor, "_ _ T T"] | None,
         angles: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "B T D"]:
         """Add what attention and MLP find to the residual stream."""
