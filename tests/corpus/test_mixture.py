@@ -396,9 +396,30 @@ def test_two_parts_of_a_slot_join_without_gap_or_overlap(batcher):
     assert first[:, -1].tolist() == second[:, 0].tolist()
 
 
+@pytest.mark.parametrize("jitter", [True, False])
+@pytest.mark.parametrize(("cursor", "samples", "context"), [(0, 32, 16), (32, 64, 32)])
+def test_documents_of_a_batch_end_after_its_ends_of_text(
+    batcher, *, jitter, cursor, samples, context
+):
+    batcher = replace(batcher, sampler=replace(batcher.sampler, jitter=jitter))
+    ids_BT, documents_BT = batcher.batch(cursor, samples), batcher.documents(cursor, samples)
+    assert documents_BT.shape == (samples, context)
+    ends_before_BT = np.cumsum(ids_BT == 0, axis=1)[:, : context - 1]
+    assert documents_BT[:, 0].tolist() == [0] * samples
+    assert documents_BT[:, 1:].tolist() == ends_before_BT.tolist()
+    assert documents_BT.max() >= 1
+    assert len(set(batcher.sampler.samples(cursor, samples).source.tolist())) == 2
+
+
+def test_documents_of_a_batch_begun_anywhere_are_those_of_the_whole(batcher):
+    whole = batcher.documents(32, 64)
+    assert batcher.documents(45, 8).tolist() == whole[13:21].tolist()
+
+
 def test_a_batch_of_two_contexts_is_refused(batcher):
-    with pytest.raises(CorpusError, match="a batch of one context"):
-        batcher.batch(28, 8)
+    for read in (batcher.batch, batcher.documents):
+        with pytest.raises(CorpusError, match="a batch of one context"):
+            read(28, 8)
 
 
 def test_streams_of_another_length_are_refused(batcher, streams):

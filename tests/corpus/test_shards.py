@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from growlm.base.errors import CorpusError
 from growlm.corpus.manifest import TokenizerFacts
-from growlm.corpus.shards import TokenStream, verify, write
+from growlm.corpus.shards import TokenStream, document_numbers, verify, write
 
 GOLDEN = [[5, 6, 0], [0], [7, 65_000, 9, 0]]
 
@@ -117,11 +117,45 @@ def test_windows_go_to_the_rows_that_are_named_and_no_others(tmp_path):
     assert ids_BT.tolist() == [[-1] * 3, flat[2:5], [-1] * 3, flat[:3]]
 
 
+def scanned(documents, start, length):
+    """Return the document of each token of a window, by going through all documents."""
+    owners = [number for number, ids in enumerate(documents) for _ in ids][start : start + length]
+    firsts = sorted(set(owners))
+    return [firsts.index(owner) for owner in owners]
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=15)
+def test_documents_of_windows_are_those_of_a_scan_over_all_documents(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("documents") / "a"
+    documents = [[7] * data.draw(st.integers(0, 12)) + [0] for _ in range(9)]
+    make(folder, documents, shard_tokens=data.draw(st.integers(1, 50)))
+    stream = TokenStream(folder)
+    length = data.draw(st.integers(1, stream.tokens))
+    starts = data.draw(st.lists(st.integers(0, stream.tokens - length), max_size=5))
+    got = stream.documents(np.array(starts, dtype=np.int64), length)
+    assert got.shape == (len(starts), length)
+    assert got.tolist() == [scanned(documents, start, length) for start in starts]
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=12).filter(any),
+    st.data(),
+)
+def test_documents_without_a_token_are_in_no_window(lengths, data):
+    ends = np.cumsum(lengths)
+    length = data.draw(st.integers(1, int(ends[-1])))
+    start = data.draw(st.integers(0, int(ends[-1]) - length))
+    got = document_numbers(ends - lengths, np.array([start]), length)
+    assert got.tolist() == [scanned([[7] * size for size in lengths], start, length)]
+
+
 @pytest.mark.parametrize("start", [-1, 6])
 def test_a_window_outside_the_stream_is_refused(tmp_path, start):
     make(tmp_path / "a", GOLDEN)
-    with pytest.raises(CorpusError, match="windows within the 8 tokens"):
-        TokenStream(tmp_path / "a").gather(np.array([start]), 3)
+    for read in (TokenStream(tmp_path / "a").gather, TokenStream(tmp_path / "a").documents):
+        with pytest.raises(CorpusError, match="windows within the 8 tokens"):
+            read(np.array([start]), 3)
 
 
 def test_shards_of_megatron_with_their_own_index_give_documents(tmp_path):
@@ -132,14 +166,18 @@ def test_shards_of_megatron_with_their_own_index_give_documents(tmp_path):
     content = content[:26] + np.array([3], dtype="<u8").tobytes() + content[34:-32] + edges
     (tmp_path / "a" / "00000.idx").write_bytes(content)
     assert TokenStream(tmp_path / "a").document_lengths().tolist() == [3, 5]
+    documents = TokenStream(tmp_path / "a").documents(np.array([1]), 7)
+    assert documents.tolist() == [[0, 0, 1, 1, 1, 1, 1]]
 
 
 def test_an_index_of_other_tokens_is_refused(tmp_path):
     make(tmp_path / "a", GOLDEN)
     make(tmp_path / "b", [[1, 0]])
     (tmp_path / "b" / "00000.idx").replace(tmp_path / "a" / "00000.idx")
-    with pytest.raises(CorpusError, match="documents of 2 u16 tokens"):
-        TokenStream(tmp_path / "a").document_lengths()
+    stream = TokenStream(tmp_path / "a")
+    for read in (stream.document_lengths, lambda: stream.documents(np.array([0]), 3)):
+        with pytest.raises(CorpusError, match="documents of 2 u16 tokens"):
+            read()
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -289,6 +289,30 @@ class Batcher:
         Raises:
             CorpusError: They straddle a change of context.
         """
+        drawn = self._drawn(cursor, samples)
+        starts_B, context = self.sampler.starts(drawn), int(drawn.length[0])
+        ids_BT = np.empty((samples, context + 1), dtype=np.int64)
+        for index in np.unique(drawn.source).tolist():
+            here = np.flatnonzero(drawn.source == index)
+            self.streams[index].fill(ids_BT, here, starts_B[here])
+        return ids_BT
+
+    def documents(self, cursor: int, samples: int) -> Int64[NDArray[np.int64], "B T"]:
+        """Return the document of each token of the context, counted from 0 within its sample.
+
+        Raises:
+            StorageError: An index of the shards cannot be read.
+            CorpusError: The samples straddle a change of context, or an index is damaged.
+        """
+        drawn = self._drawn(cursor, samples)
+        starts_B, context = self.sampler.starts(drawn), int(drawn.length[0])
+        documents_BT = np.empty((samples, context), dtype=np.int64)
+        for index in np.unique(drawn.source).tolist():
+            here = np.flatnonzero(drawn.source == index)
+            documents_BT[here] = self.streams[index].documents(starts_B[here], context)
+        return documents_BT
+
+    def _drawn(self, cursor: int, samples: int) -> Samples:
         drawn = self.sampler.samples(cursor, samples)
         lengths = np.unique(drawn.length).tolist()
         if len(lengths) != 1:
@@ -297,12 +321,7 @@ class Batcher:
                 got=f"samples {cursor} to {cursor + samples}, of {lengths} tokens",
                 fix="batches that end where the context changes",
             )
-        starts_B = self.sampler.starts(drawn)
-        ids_BT = np.empty((samples, lengths[0] + 1), dtype=np.int64)
-        for index in np.unique(drawn.source).tolist():
-            here = np.flatnonzero(drawn.source == index)
-            self.streams[index].fill(ids_BT, here, starts_B[here])
-        return ids_BT
+        return drawn
 
 
 @lru_cache(maxsize=8)

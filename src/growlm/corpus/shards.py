@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,7 @@ class TokenStream:
             CorpusError: A window lies outside the stream.
         """
         length = ids_BT.shape[1]
-        if starts_N.size and (starts_N.min() < 0 or starts_N.max() + length > self.tokens):
-            raise CorpusError(
-                f"windows within the {self.tokens:,} tokens of {self._folder}",
-                got=f"tokens {starts_N.min():,} to {starts_N.max() + length:,}",
-                fix="the sampler that these shards were laid out for",
-            )
+        self._check_inside(starts_N, length)
         shard_N = np.searchsorted(self._starts, starts_N, side="right") - 1
         local_N = starts_N - self._starts[shard_N]
         places: list[list[int]] = np.stack([rows_N, shard_N, local_N], axis=1).tolist()
@@ -158,6 +154,26 @@ class TokenStream:
         """Return which of the ``length`` ids from each start are targets, that is, not masked."""
         return masks.outside(self._masked_N2, starts_N, length)
 
+    def documents(
+        self, starts_N: Int64[NDArray[np.int64], "N"], length: int
+    ) -> Int64[NDArray[np.int64], "N T"]:
+        """Return the document of each of ``length`` ids from each start, counted in its window.
+
+        A window's first document, number 0, may be the tail of one that began before it.
+
+        Raises:
+            StorageError: An index cannot be read.
+            CorpusError: A window lies outside the stream, or an index is damaged.
+        """
+        self._check_inside(starts_N, length)
+        return document_numbers(self._firsts, starts_N, length)
+
+    @cached_property
+    def _firsts(self) -> NDArray[np.int64]:
+        """Position of each document's first token; read when it is first asked for."""
+        lengths = self.document_lengths()
+        return np.cumsum(lengths) - lengths
+
     def document_lengths(self) -> Int64[NDArray[np.int64], "D"]:
         """Return the tokens of each document, its end included, in the order of the stream.
 
@@ -166,6 +182,14 @@ class TokenStream:
             CorpusError: An index is damaged, or does not fit its tokens.
         """
         return np.concatenate([self._lengths(shard) for shard in self.manifest.shards])
+
+    def _check_inside(self, starts_N: NDArray[np.int64], length: int) -> None:
+        if starts_N.size and (starts_N.min() < 0 or starts_N.max() + length > self.tokens):
+            raise CorpusError(
+                f"windows within the {self.tokens:,} tokens of {self._folder}",
+                got=f"tokens {starts_N.min():,} to {starts_N.max() + length:,}",
+                fix="the sampler that these shards were laid out for",
+            )
 
     def _lengths(self, shard: ShardFacts) -> NDArray[np.int64]:
         path = self._folder / f"{shard.name}.idx"
@@ -180,6 +204,33 @@ class TokenStream:
             piece = self._shards[number][start : start + row_T.size - filled]
             row_T[filled : filled + piece.size] = piece
             filled, number, start = filled + piece.size, number + 1, 0
+
+
+def document_numbers(
+    firsts_D: Int64[NDArray[np.int64], "D"],
+    starts_N: Int64[NDArray[np.int64], "N"],
+    length: int,
+) -> Int64[NDArray[np.int64], "N T"]:
+    """Return the document of each token of some windows, counted from 0 within the window.
+
+    Two binary searches find the documents that begin inside a window.
+
+    >>> document_numbers(np.array([0, 3, 4, 9]), np.array([0, 3]), 5).tolist()
+    [[0, 0, 0, 1, 2], [0, 1, 1, 1, 1]]
+
+    Args:
+        firsts_D: Position of each document's first token, rising.
+        starts_N: Position of each window's first token.
+        length: Tokens in a window.
+    """
+    low_N = np.searchsorted(firsts_D, starts_N, side="right")
+    high_N = np.searchsorted(firsts_D, starts_N + length, side="left")
+    inside_N = high_N - low_N
+    window_M = np.repeat(np.arange(starts_N.size), inside_N)
+    nth_M = np.arange(window_M.size) - np.repeat(np.cumsum(inside_N) - inside_N, inside_N)
+    begins_NT = np.zeros((starts_N.size, length), dtype=np.int64)
+    begins_NT[window_M, firsts_D[low_N[window_M] + nth_M] - starts_N[window_M]] = 1
+    return begins_NT.cumsum(axis=1)
 
 
 def _mapped(folder: Path, shard: ShardFacts, dtype: np.dtype[np.generic]) -> NDArray[Any]:
