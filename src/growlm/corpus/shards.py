@@ -228,9 +228,9 @@ def document_numbers(
     inside_N = high_N - low_N
     window_M = np.repeat(np.arange(starts_N.size), inside_N)
     nth_M = np.arange(window_M.size) - np.repeat(np.cumsum(inside_N) - inside_N, inside_N)
-    begins_NT = np.zeros((starts_N.size, length), dtype=np.int64)
-    begins_NT[window_M, firsts_D[low_N[window_M] + nth_M] - starts_N[window_M]] = 1
-    return begins_NT.cumsum(axis=1)
+    numbers_NT = np.zeros((starts_N.size, length), dtype=np.int64)
+    numbers_NT[window_M, firsts_D[low_N[window_M] + nth_M] - starts_N[window_M]] = 1
+    return np.cumsum(numbers_NT, axis=1, out=numbers_NT)  # a second matrix would cost far more
 
 
 def _mapped(folder: Path, shard: ShardFacts, dtype: np.dtype[np.generic]) -> NDArray[Any]:
