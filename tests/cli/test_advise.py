@@ -223,7 +223,7 @@ def test_a_parent_that_was_grown_to_another_context_is_probed_at_it(
     real = probing.train
 
     def train(state, batches, schedule, **settings):
-        seen.append((state.cursor, tuple(batches(state.cursor).shape)))
+        seen.append((state.cursor, tuple(batches(state.cursor).ids.shape)))
         return real(state, batches, schedule, **settings)
 
     monkeypatch.setattr(probing, "train", train)

@@ -74,6 +74,16 @@ def test_what_check_says_a_stage_reads_is_what_it_read(growlm, finished):
         assert sum(planned["source_tokens"].values()) == planned["tokens"]
 
 
+def test_masking_is_shown_where_a_stage_asks_for_it(growlm, recipe):
+    assert "document masking" not in growlm("check", recipe).stdout
+    words = ("check", recipe, "--set", "stage.grown.document_masking=true")
+    heading, _, *rows = growlm(*words).stdout.splitlines()[2:7]
+    assert heading.split()[-2:] == ["document", "masking"]
+    assert [row.split()[-1] for row in rows] == ["no", "yes", "no"]
+    found = json.loads(growlm(*words, "--json").stdout)
+    assert [row["document_masking"] for row in found["stages"]] == [False, True, False]
+
+
 def test_the_control_gets_the_compute_of_the_grown_stage_and_its_parent(growlm, recipe):
     rows = json.loads(growlm("check", recipe, "--json").stdout)["stages"]
     base, grown, scratch = rows

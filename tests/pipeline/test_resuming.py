@@ -192,6 +192,27 @@ def test_losses_at_two_contexts_are_not_compared(growlm, recipe):
     )
 
 
+@pytest.mark.parametrize("stage", ["base", "grown"])
+def test_losses_with_and_without_masking_are_not_compared(growlm, recipe, stage):
+    masked = f"stage.{stage}.document_masking=true"
+    done = growlm("check", recipe, *options(*NEARLY, masked))
+    assert done.returncode == 2
+    theirs, ours = ("true", "false") if stage == "base" else ("false", "true")
+    assert done.stderr == (
+        f"growlm: stage.grown: expected the parent's document_masking, {theirs}, in a growth that "
+        "is not exact, whose losses schedule.kind = resume compares with the parent's; got "
+        f"document_masking = {ours}. Try document_masking = {theirs}, or an exact growth.\n"
+    )
+
+
+def test_a_parent_outside_the_recipe_says_whether_documents_were_masked(growlm, outside):
+    recipe = outside("run/stages/base/training/final", "stack")
+    assert growlm("check", recipe).returncode == 0
+    done = growlm("check", recipe, *options("stage.child.document_masking=true"))
+    assert done.returncode == 2
+    assert "expected the parent's document_masking, false, in a growth that" in done.stderr
+
+
 def test_a_source_that_the_parent_was_not_validated_on_is_refused(growlm, recipe):
     without = "stage.base.weights={notes = 0.0}"
     done = growlm("check", recipe, *options(*NEARLY, without))

@@ -43,6 +43,7 @@ def test_a_second_run_skips_every_step_and_says_so(growlm, again, steps):
     ("change", "redone"),
     [
         ("stage.scratch.schedule.warmup_steps=3", [*SCRATCH, "log"]),
+        ("stage.scratch.document_masking=true", [*SCRATCH, "log"]),
         ("stage.grown.grow.depth=insert", [*GROWN, "log"]),
         ("evaluate.documents=1", ["evaluate:base", "evaluate:grown", "evaluate:scratch", "log"]),
         ("log.title=Another", ["log"]),

@@ -26,7 +26,12 @@ def windows(folder: RunFolder) -> Windows:
     """Return a function: tokens per source -> the windows of the base."""
     stage = recorded_plan(folder).stage("base")
     device = torch.device("cpu")
-    return lambda tokens: held_out_windows(folder, stage, tokens=tokens, device=device)
+
+    def found(tokens: int) -> dict[str, Tensor]:
+        batches = held_out_windows(folder, stage, tokens=tokens, device=device)
+        return {name: batch.ids for name, batch in batches.items()}
+
+    return found
 
 
 def places(folder: RunFolder, source: str, found: Tensor) -> list[int]:

@@ -27,3 +27,11 @@ def test_a_stage_counts_its_tokens_in_words_too() -> None:
 def test_a_stage_has_one_origin(origin: dict[str, Any]) -> None:
     with pytest.raises(pydantic.ValidationError, match="exactly one of model, grow, control"):
         Stage.model_validate({**REST, "tokens": 64, **origin})
+
+
+def test_documents_are_masked_where_a_stage_says_so_in_so_many_words() -> None:
+    rest = {**REST, "model": MODEL, "tokens": 64}
+    assert Stage.model_validate(rest).document_masking is False
+    assert Stage.model_validate({**rest, "document_masking": True}).document_masking is True
+    with pytest.raises(pydantic.ValidationError, match="document_masking"):
+        Stage.model_validate({**rest, "document_masking": 1})

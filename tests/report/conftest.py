@@ -187,6 +187,7 @@ def stage(name: str, *, steps: int, layers: int, first: float, last: float) -> S
         control_of=None,
         control_compute=None,
         context=256,
+        document_masking=False,
         batch_tokens=BATCH,
         steps=steps,
         tokens=tokens,

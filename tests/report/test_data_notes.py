@@ -1,4 +1,4 @@
-from growlm.report.data_notes import capped, left_out, repeated
+from growlm.report.data_notes import capped, left_out, masked, repeated
 
 
 def test_only_sources_read_more_than_once_are_named(run, edit):
@@ -28,3 +28,12 @@ def test_copies_and_lost_records_are_told_by_source(run):
         f"Copies of texts that were kept: 1,200 documents of `{first.name}`.",
         f"Not readable, and named in `problems.jsonl`: 1 record of `{first.name}`.",
     )
+
+
+def test_only_stages_that_masked_documents_are_named(run, edit):
+    assert masked(run) == ()
+
+    (text,) = masked(edit(run, "grown", document_masking=True))
+
+    assert text.startswith("In `grown`, documents were masked from each other: a token saw only")
+    assert "base" not in text

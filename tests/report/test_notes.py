@@ -101,6 +101,16 @@ def other_context(run, edit):
     return edit(run, "base", context=128)
 
 
+def masked(run, edit):
+    for stage in run.stages:
+        run = edit(run, stage.name, document_masking=True)
+    return run
+
+
+def other_masking(run, edit):
+    return edit(masked(run, edit), "base", document_masking=False)
+
+
 def other_vocabulary(run, edit):
     return edit(run, "base", shape={**run.stages[0].shape, "vocab_size": 8_192})
 
@@ -116,6 +126,7 @@ def unparted(run, edit):
         (repeated, "Repeated text"),
         (left_out, "Text left out"),
         (exposed, "Benchmarks in the text"),
+        (masked, "Document masking"),
         (capped, "Capped documents"),
         (noticed, "While training"),
         (diverged, "Divergence"),
@@ -130,6 +141,14 @@ def unparted(run, edit):
 def test_a_cause_raises_its_note_and_no_other(run, edit, cause, topic):
     assert topics(run) == STANDING
     assert topics(cause(run, edit)) == STANDING | {topic}
+
+
+def test_a_child_that_masks_as_its_parent_did_not_is_told_apart_from_it(run, edit):
+    found = {note.topic: note.sentences for note in raised(other_masking(run, edit))}
+
+    assert set(found) == STANDING | {"Document masking", "Not comparable"}
+    (text,) = found["Not comparable"]
+    assert text.startswith("Of `grown` and `base`, only one masked documents from each other")
 
 
 def uncontrolled(run, _edit):
@@ -230,6 +249,7 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
         "Repeated text",
         "Text left out",
         "Benchmarks in the text",
+        "Document masking",
         "Capped documents",
         "While training",
         "Divergence",

@@ -25,10 +25,15 @@ def test_what_else_changed_is_named(run, edit):
         run,
         "grown",
         context=512,
+        document_masking=True,
         hyperparameters={**run.stages[1].hyperparameters, "peak learning rate": "8e-4"},
     )
 
-    assert "in context 256 \u2192 512 and peak learning rate 1e-3 \u2192 8e-4." in opening(other)
+    said = (
+        "in context 256 \u2192 512, document masking no \u2192 yes and peak learning rate 1e-3 "
+        "\u2192 8e-4."
+    )
+    assert said in opening(other)
 
 
 @pytest.mark.parametrize(

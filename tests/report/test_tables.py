@@ -68,6 +68,15 @@ def test_stages_of_one_shape_share_a_column(run):
     assert cells(tables.models(run))[0][1:] == ["`base`", "`grown`, `scratch`, `scratch-half`"]
 
 
+def test_masking_is_a_setting_of_every_stage(run, edit):
+    rows = {
+        row[0]: row[1:] for row in cells(tables.training(edit(run, "base", document_masking=True)))
+    }
+
+    assert rows["Document masking"][0] == "yes"
+    assert set(rows["Document masking"][1:]) == {"no"}
+
+
 def test_a_setting_that_one_stage_lacks_is_a_dash(run, edit):
     odd = edit(run, "base", hyperparameters={"rho": "1.3"})
 

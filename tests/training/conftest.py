@@ -5,6 +5,7 @@ from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
 from growlm.training.state import TrainState
+from growlm.training.step import Batch
 
 SETTINGS = AdamWSettings(peak_lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
 
@@ -27,6 +28,6 @@ def batches():
 
     def batch(cursor):
         stream = torch.Generator().manual_seed(cursor)
-        return torch.randint(0, 60, (8, 9), generator=stream)
+        return Batch(ids=torch.randint(0, 60, (8, 9), generator=stream), documents=None)
 
     return batch

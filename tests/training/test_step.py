@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from growlm.training.step import StepSettings, batch_loss_sum, train_step
+from growlm.training.step import Batch, StepSettings, batch_loss_sum, train_step
 
 
 def settings(micro_sequences=8, *, clip_norm=None, clip_value=None):
@@ -17,10 +17,40 @@ def test_one_batch_is_its_micro_batches(fresh, batches):
     torch.testing.assert_close(first.gradient_norm, second.gradient_norm, rtol=1e-5, atol=0)
 
 
+@pytest.fixture
+def masked(batches):
+    """A batch whose every sequence is a document of five tokens, and the beginning of another."""
+    return Batch(ids=batches(0).ids, documents=(torch.arange(8) >= 5).long().repeat(8, 1))
+
+
+def test_a_masked_batch_is_its_micro_batches_too(fresh, masked):
+    whole, parts = fresh(), fresh()
+    first = train_step(whole.model, whole.optimizer, masked, settings(8))
+    second = train_step(parts.model, parts.optimizer, masked, settings(3))
+    torch.testing.assert_close(first.loss, second.loss, rtol=1e-6, atol=0)
+    torch.testing.assert_close(first.gradient_norm, second.gradient_norm, rtol=1e-5, atol=0)
+
+
+def test_the_loss_of_a_masked_batch_is_that_of_its_documents(fresh, batches, masked):
+    state, ids = fresh(), masked.ids
+    apart = [Batch(ids=part, documents=None) for part in (ids[:, :6], ids[:, 5:])]
+    expected = sum(batch_loss_sum(state.model, each) for each in apart)
+    found = batch_loss_sum(state.model, masked)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+    assert abs(found - batch_loss_sum(state.model, batches(0))) > 1e-3
+
+
+def test_a_batch_keeps_its_documents_on_another_device(masked):
+    moved = masked.to(torch.device("meta"))
+    assert {moved.ids.device.type, moved.documents.device.type} == {"meta"}
+    assert Batch(ids=masked.ids, documents=None).to(torch.device("meta")).documents is None
+
+
 def test_the_loss_is_the_mean_over_all_targets(fresh, batches):
-    state, ids = fresh(), batches(0)
-    plain = F.cross_entropy(state.model.logits(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
-    found = batch_loss_sum(state.model, ids) / ids[:, 1:].numel()
+    state, batch = fresh(), batches(0)
+    inputs, targets = batch.ids[:, :-1], batch.ids[:, 1:]
+    plain = F.cross_entropy(state.model.logits(inputs).flatten(0, 1), targets.flatten())
+    found = batch_loss_sum(state.model, batch) / batch.targets
     torch.testing.assert_close(found, plain, rtol=1e-5, atol=0)
 
 

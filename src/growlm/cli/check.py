@@ -43,11 +43,15 @@ def run(options: argparse.Namespace) -> int:
 def _models(found: checking.Table) -> Table:
     table = Table("stage", "origin", "layers", "width", "heads", "context", "vocabulary")
     table.add_column("parameters")
+    masked = any(stage.document_masking for stage in found.stages)
+    if masked:
+        table.add_column("document masking")
     for stage in found.stages:
         origin = f"grown from {stage.parent}" if stage.parent else stage.kind
         sizes = (stage.layers, stage.width, stage.heads, stage.context, stage.vocab_size)
         parameters = f"{stage.parameters:,} ({stage.parameters / 1e6:,.1f}M)"
-        table.add_row(stage.name, origin, *(f"{size:,}" for size in sizes), parameters)
+        last = ["yes" if stage.document_masking else "no"] if masked else []
+        table.add_row(stage.name, origin, *(f"{size:,}" for size in sizes), parameters, *last)
     return table
 
 

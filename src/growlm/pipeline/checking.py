@@ -58,6 +58,7 @@ class StageRow:
     width: int
     heads: int
     context: int
+    document_masking: bool
     vocab_size: int
     """Rows of the model that stand for something, which may be more than the tokenizer's ids."""
     parameters: int
@@ -251,6 +252,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         width=stage.config.width,
         heads=stage.config.heads,
         context=stage.context,
+        document_masking=stage.document_masking,
         vocab_size=stage.config.vocab_size,
         parameters=stage.parameters,
         steps=stage.pace.steps,

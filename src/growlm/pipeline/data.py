@@ -19,6 +19,7 @@ from growlm.corpus.shards import TokenStream
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.stageplan import StagePlan
+from growlm.training.step import Batch
 
 SAMPLER_VERSION = "growlm-sampler/1"
 
@@ -212,47 +213,68 @@ def batcher(data: StageData, folder: RunFolder) -> Batcher:
     )
 
 
+def batch_at(batches: Batcher, cursor: int, samples: int, *, masked: bool) -> Batch:
+    """Return some samples from a cursor on, to be trained on.
+
+    Args:
+        batches: Where they come from; the tokens are the same with and without masking.
+        cursor: The first sample.
+        samples: How many.
+        masked: Whether a token sees only tokens of its own document.
+
+    Raises:
+        CorpusError: They straddle a change of context, or an index is damaged.
+    """
+    documents_BT = torch.from_numpy(batches.documents(cursor, samples)) if masked else None
+    return Batch(ids=torch.from_numpy(batches.batch(cursor, samples)), documents=documents_BT)
+
+
 def held_out_windows(
     folder: RunFolder, stage: StagePlan, *, tokens: int, device: torch.device
-) -> dict[str, Tensor]:
-    """Return windows [B, T + 1] of each source's held-out tokens, evenly spread over them.
+) -> dict[str, Batch]:
+    """Return windows of each source's held-out tokens, evenly spread over them.
 
     The first tokens would be those of a document or two.
 
     Args:
         folder: The run's folder.
-        stage: Its context is the windows'; its weights say which sources count.
+        stage: Its context is the windows', and its masking; its weights say which sources count.
         tokens: Tokens per source, at most.
         device: Where the windows go.
 
     Raises:
         CorpusError: Shards are damaged.
     """
-    found = spread_windows(folder, stage.weights, stage.context, tokens=tokens)
+    found = spread_windows(
+        folder, stage.weights, stage.context, tokens=tokens, masked=stage.document_masking
+    )
     return {name: windows.to(device) for name, windows in found.items()}
 
 
 def spread_windows(
-    folder: RunFolder, names: Iterable[str], context: int, *, tokens: int
-) -> dict[str, Tensor]:
-    """Return windows [B, context + 1] of some sources' held-out tokens, evenly spread over them.
+    folder: RunFolder, names: Iterable[str], context: int, *, tokens: int, masked: bool
+) -> dict[str, Batch]:
+    """Return windows of some sources' held-out tokens, evenly spread over them.
 
     Args:
         folder: The run's folder.
         names: The sources.
         context: Tokens in a window, the last target not counted.
         tokens: Tokens per source, at most.
+        masked: Whether a token sees only tokens of its own document.
 
     Raises:
         CorpusError: Shards are damaged.
     """
-    windows: dict[str, Tensor] = {}
+    windows: dict[str, Batch] = {}
     for name in names:
         stream = TokenStream(folder.corpus / name / "validation")
         whole = (stream.tokens - 1) // context
         count = min(max(tokens // context, 1), whole)
         starts = np.arange(count, dtype=np.int64) * whole // count * context
-        windows[name] = torch.from_numpy(stream.gather(starts, context + 1))
+        documents_BT = torch.from_numpy(stream.documents(starts, context)) if masked else None
+        ids_BT1 = torch.from_numpy(stream.gather(starts, context + 1))
+        windows[name] = Batch(ids=ids_BT1, documents=documents_BT)
     return windows
 
 

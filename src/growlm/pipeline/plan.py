@@ -148,6 +148,7 @@ def _stage_plan(
         origin=origin,
         pace=_pace(stage, steps, experiment),
         context=stage.context,
+        document_masking=stage.document_masking,
         batch_tokens=stage.batch,
         micro_sequences=_micro_batch(stage) // stage.context,
         optimizer=stage.optimizer,

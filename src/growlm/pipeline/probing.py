@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-import torch
 from torch import Tensor
 
 from growlm import checkpoint
@@ -29,7 +28,7 @@ from growlm.model.gpt import with_weights
 from growlm.optim.adamw import AdamWSettings, adamw, load_state_tensors
 from growlm.optim.schedule import WarmupStableDecay
 from growlm.pipeline.advising import Parent
-from growlm.pipeline.data import check_shards, held_out_tokenizers, spread_windows
+from growlm.pipeline.data import batch_at, check_shards, held_out_tokenizers, spread_windows
 from growlm.pipeline.events import Begun, Done, Event, Notice, Progress
 from growlm.pipeline.folder import RunFolder, enclosing, existing
 from growlm.pipeline.open import check_prepared, recorded_experiment
@@ -37,7 +36,7 @@ from growlm.recipe.experiment import Experiment
 from growlm.training.device import choose_device
 from growlm.training.loop import train
 from growlm.training.state import TrainState, seed_dropout
-from growlm.training.step import StepSettings
+from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
 
 CONTINUED = "parent continued"
@@ -102,11 +101,13 @@ class Bench:
     settings: StepSettings
     batches: Batcher
     first_cursor: int
-    windows: Mapping[str, Tensor]
+    windows: Mapping[str, Batch]
     weights: Mapping[str, float]
     """Of the sources that are drawn from."""
     follows: bool
     """Whether the batches go on where the parent stopped."""
+    masked: bool
+    """Whether a token sees only tokens of its own document, as in the parent's training."""
 
     @property
     def batch_tokens(self) -> int:
@@ -137,6 +138,8 @@ def bench_of(parent: Parent, probe: Probe) -> Bench:
     weights = {name: weight for name, weight in drawn if weight}
     check_shards(folder, weights, tokenizer=_tokenizer(parent))
     pace = _pace(parent, probe, experiment)
+    masked = bool(parent.meta and parent.meta.training.get("document_masking", False))
+    tokens = experiment.validation.tokens
     return Bench(
         parent=parent,
         probe=probe,
@@ -149,9 +152,10 @@ def bench_of(parent: Parent, probe: Probe) -> Bench:
             streams=tuple(TokenStream(folder.corpus / name / "train") for name in names),
         ),
         first_cursor=cursor,
-        windows=_windows(folder, weights, parent.context, tokens=experiment.validation.tokens),
+        windows=_windows(folder, weights, parent.context, tokens=tokens, masked=masked),
         weights=weights,
         follows=position is not None,
+        masked=masked,
     )
 
 
@@ -227,13 +231,13 @@ def _state(
 
 def _steps(bench: Bench, state: TrainState, name: str) -> Iterator[Event]:
     steps, seconds = bench.probe.steps, list[float]()
-    device = next(state.model.parameters()).device
+    device, sequences = next(state.model.parameters()).device, bench.sequences
     schedule = WarmupStableDecay(
         warmup_steps=max(1, int(WARMUP_SHARE * steps)), steps=steps, decay_steps=0, final_share=1.0
     )
     records = train(
         state,
-        lambda cursor: torch.from_numpy(bench.batches.batch(cursor, bench.sequences)).to(device),
+        lambda cursor: batch_at(bench.batches, cursor, sequences, masked=bench.masked).to(device),
         schedule,
         steps=steps,
         peak_lr=bench.lr,
@@ -341,11 +345,11 @@ def _fresh(parent: Parent, folder: RunFolder, experiment: Experiment, seed: int)
 
 
 def _windows(
-    folder: RunFolder, names: Mapping[str, float], context: int, *, tokens: int
-) -> dict[str, Tensor]:
-    windows = spread_windows(folder, names, context, tokens=tokens)
+    folder: RunFolder, names: Mapping[str, float], context: int, *, tokens: int, masked: bool
+) -> dict[str, Batch]:
+    windows = spread_windows(folder, names, context, tokens=tokens, masked=masked)
     for name, each in windows.items():
-        if not each.numel():
+        if not each.targets:
             raise CorpusError(
                 f"held-out documents of '{name}' to fill one window of {context} tokens",
                 got="fewer",

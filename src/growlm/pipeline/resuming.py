@@ -1,5 +1,6 @@
 """Resuming a parent's schedule: what is known of it, and the step from which a child goes on."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -107,8 +108,8 @@ def check_comparable(stage: StagePlan, earlier: Sequence[StagePlan]) -> None:
     """Refuse to resume where the losses of parent and child could not be compared, if they must be.
 
     Raises:
-        RecipeError: The growth is not exact, and the contexts, the tokens or the sources differ, or
-            the parent's run log is not beside it.
+        RecipeError: The growth is not exact, and the contexts, the masking of documents, the tokens
+            or the sources differ, or the parent's run log is not beside it.
     """
     origin = stage.origin
     if not (isinstance(stage.schedule, Resumed) and origin.plan and origin.plan.departures):
@@ -118,15 +119,15 @@ def check_comparable(stage: StagePlan, earlier: Sequence[StagePlan]) -> None:
         raise RecipeError(f"the parent's tokens in a {why}", got="new ones", fix=ANEW)
     parent = next((each for each in earlier if each.name == origin.parent), None)
     path = origin.parent_path
-    context = (
-        parent.context if parent else read_meta(path).training.get("context") if path else None
-    )
-    if context != stage.context:
-        raise RecipeError(
-            f"the parent's context, {context}, in a {why}",
-            got=f"context = {stage.context}",
-            fix=f"context = {context}, or an exact growth",
-        )
+    theirs = _sight(parent) if parent else read_meta(path).training if path else {}
+    for key, ours in _sight(stage).items():
+        was = theirs.get(key, False if key == "document_masking" else None)
+        if was != ours:
+            raise RecipeError(
+                f"the parent's {key}, {json.dumps(was)}, in a {why}",
+                got=f"{key} = {json.dumps(ours)}",
+                fix=f"{key} = {json.dumps(was)}, or an exact growth",
+            )
     known = set(parent.weights) if parent else {*_sources(path)} if path else set[str]()
     if missing := sorted(set(stage.weights) - known):
         raise RecipeError(
@@ -134,6 +135,11 @@ def check_comparable(stage: StagePlan, earlier: Sequence[StagePlan]) -> None:
             got="one without",
             fix=f"{ANEW}, or an exact growth",
         )
+
+
+def _sight(stage: StagePlan) -> dict[str, int | bool]:
+    """Return what says how much a token sees, and with it what a loss means, as checkpoints do."""
+    return {"context": stage.context, "document_masking": stage.document_masking}
 
 
 def _sources(path: Path) -> Iterator[str]:

@@ -189,6 +189,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
         "rewarm": asdict(stage.rewarm) if stage.rewarm else None,
         "weights": dict(stage.weights),
+        "document_masking": stage.document_masking,
         "seed": experiment.seed,
         "slot": run.plan.slot,
         "mixture": experiment.mixture.model_dump(exclude={"max_epochs"}),

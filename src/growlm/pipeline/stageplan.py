@@ -73,6 +73,8 @@ class StagePlan:
     origin: Origin
     pace: Pace
     context: int
+    document_masking: bool
+    """Whether a token sees only tokens of its own document."""
     batch_tokens: int
     micro_sequences: int
     optimizer: Optimizer

@@ -28,6 +28,7 @@ from growlm.optim.schedule import Resumed
 from growlm.pipeline.data import (
     Sources,
     StageData,
+    batch_at,
     batcher,
     check_same_data,
     check_shards,
@@ -57,7 +58,7 @@ from growlm.runlog import (
 from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
 from growlm.training.loop import Faster, train
 from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
-from growlm.training.step import StepSettings
+from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
 
 STEP_FOLDER = re.compile(r"^step-(\d+)$")
@@ -189,13 +190,10 @@ def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
 def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[Step]:
     stage = job.stage
     batches = batcher(job.data, job.folder)
-
-    def batch(cursor: int) -> Tensor:
-        return torch.from_numpy(batches.batch(cursor, stage.sequences)).to(device)
-
+    masked = stage.document_masking
     return train(
         state,
-        batch,
+        lambda cursor: batch_at(batches, cursor, stage.sequences, masked=masked).to(device),
         stage.schedule,
         steps=stage.pace.steps,
         peak_lr=stage.optimizer.peak_lr,
@@ -240,7 +238,7 @@ def _write(log: Writer, records: Iterable[AnyRecord]) -> None:
 
 
 def _validator(
-    job: Training, state: TrainState, windows: dict[str, Tensor]
+    job: Training, state: TrainState, windows: dict[str, Batch]
 ) -> Callable[[], Iterator[AnyRecord]]:
     plan = job.stage.origin.plan
 
@@ -406,6 +404,7 @@ def schedule_facts(stage: StagePlan, step: int) -> dict[str, Any]:
         "steps": stage.pace.steps,
         "lr_share_of_peak": share,
         "context": stage.context,
+        "document_masking": stage.document_masking,
         **course_facts(stage),
     }
 

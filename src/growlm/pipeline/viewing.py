@@ -74,6 +74,7 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         control_of=origin.control_of,
         control_compute=origin.control_compute,
         context=stage.context,
+        document_masking=stage.document_masking,
         batch_tokens=stage.batch_tokens,
         steps=stage.pace.steps,
         tokens=stage.tokens,

@@ -26,6 +26,9 @@ class Stage(Section, frozen=True):
     context: PositiveInt
     """Tokens in a training sequence."""
 
+    document_masking: bool = False
+    """Let a token see only tokens of its own document, in training and in validation."""
+
     tokens: Tokens | None = None
     """Tokens to train on; a control takes them from its compute."""
 

@@ -1,4 +1,4 @@
-"""Notes on the data: text read more than once, left out or lost, and documents left unscored."""
+"""Notes on the data: text read again, left out or lost, documents masked or unscored."""
 
 from collections.abc import Iterator
 
@@ -79,6 +79,18 @@ def _benchmark(name: str, found: BenchmarkView) -> str:
         f"{name} was trained on {plural(found.examples, 'example')} of {found.benchmark} "
         f"({found.answered:,} with the answer), {found.exposures:.1f} times in all and "
         f"{found.most:.1f} times at most{masked}."
+    )
+
+
+def masked(view: RunView) -> tuple[str, ...]:
+    """Say where a token saw only tokens of its own document."""
+    names = [code(stage.name) for stage in view.stages if stage.document_masking]
+    if not names:
+        return ()
+    return (
+        f"In {listing(names)}, documents were masked from each other: a token saw only tokens of "
+        "its own document, in training and in validation. The tokens were those of a stage without "
+        "masking, and FLOPs are counted as there. Scores take documents one at a time either way.",
     )
 
 

@@ -127,6 +127,12 @@ def _differences(stage: StageView, other: StageView) -> list[str]:
             "longer context lowers the loss of each token by itself, so their losses are not "
             "comparable. Bits per byte at one context are."
         )
+    if stage.document_masking != other.document_masking:
+        told.append(
+            f"Of {names}, only one masked documents from each other, in training and in "
+            "validation: a token that sees less is harder to predict, so their losses are not "
+            "comparable. Bits per byte, of documents one at a time, are."
+        )
     if stage.batch_tokens != other.batch_tokens:
         told.append(
             f"{names} trained on batches of {stage.batch_tokens:,} and {other.batch_tokens:,} "

@@ -169,8 +169,10 @@ def _settings(parent: StageView, child: StageView) -> list[tuple[str, str, str]]
         if key in parent.hyperparameters
     ]
     context = ("context", f"{parent.context:,}", f"{child.context:,}")
+    was, now = quantity(parent.document_masking), quantity(child.document_masking)
+    masking = ("document masking", was, now)
     batch = ("tokens per batch", f"{parent.batch_tokens:,}", f"{child.batch_tokens:,}")
-    return [*shapes, context, batch, *settings]
+    return [*shapes, context, masking, batch, *settings]
 
 
 def headlines(view: RunView) -> list[str]:

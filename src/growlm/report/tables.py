@@ -133,6 +133,7 @@ def _settings(stage: StageView) -> dict[str, str]:
         "Steps": f"{stage.steps:,}",
         "Tokens per batch": f"{stage.batch_tokens:,}",
         "Context": f"{stage.context:,}",
+        "Document masking": quantity(stage.document_masking),
         **{label(key): plain(value) for key, value in stage.hyperparameters.items()},
     }
 

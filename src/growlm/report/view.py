@@ -251,6 +251,8 @@ class StageView(View, frozen=True):
     """A control's compute, as a multiple of what the grown stage and its parents took."""
     context: int
     """Tokens in a training sequence."""
+    document_masking: bool
+    """Whether a token saw only tokens of its own document."""
     batch_tokens: int
     """Tokens per optimizer step."""
     steps: int

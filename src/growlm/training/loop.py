@@ -5,18 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jaxtyping import Int
-from torch import Tensor
-
 from growlm.base.errors import TrainingError
 from growlm.optim.adamw import set_lr
 from growlm.optim.rewarm import Entries
 from growlm.optim.schedule import Schedule
 from growlm.runlog import Step
 from growlm.training.state import TrainState
-from growlm.training.step import StepSettings, train_step
+from growlm.training.step import Batch, StepSettings, train_step
 
-Batches = Callable[[int], Int[Tensor, "B T_plus_1"]]
+Batches = Callable[[int], Batch]
 """The batch at a cursor: a pure function, so that resuming needs the cursor alone."""
 
 
@@ -44,7 +41,7 @@ def train(
 
     Args:
         state: Moved in place.
-        batches: Token ids [B, T + 1] at a cursor.
+        batches: What is learned from at a cursor.
         schedule: Share of the peak at a step.
         steps: Steps of the whole stage.
         peak_lr: Learning rate at the top of the schedule.
@@ -58,11 +55,11 @@ def train(
         start = time.perf_counter()
         lr = peak_lr * schedule(state.step)
         set_lr(state.optimizer, lr)
-        ids_BT1 = batches(state.cursor)
+        batch = batches(state.cursor)
         result = train_step(
             state.model,
             state.optimizer,
-            ids_BT1,
+            batch,
             settings,
             entries=faster.entries if faster else (),
             factor=faster.factor(state.step) if faster else 1.0,
@@ -70,10 +67,10 @@ def train(
         loss = float(result.loss)
         _check_finite(loss, step=state.step, lr=lr)
         state.step += 1
-        state.cursor += ids_BT1.shape[0]
+        state.cursor += batch.ids.shape[0]
         yield Step(
             step=state.step,
-            tokens=state.step * ids_BT1[:, 1:].numel(),
+            tokens=state.step * batch.targets,
             loss=loss,
             lr=lr,
             gradient_norm=float(result.gradient_norm),

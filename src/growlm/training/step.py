@@ -1,5 +1,6 @@
 """One optimizer step: accumulate, clip, update."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,34 @@ from growlm.model.gpt import GPT
 from growlm.model.loss import cross_entropy_sum
 from growlm.optim.clipping import clip_gradients
 from growlm.optim.rewarm import Entries, step_farther
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Sequences, and what in them a token may see."""
+
+    ids: Int[Tensor, "B T_plus_1"]
+    """Token ids; each row is a sequence and its next token."""
+    documents: Int[Tensor, "B T"] | None
+    """The number of each token's document, counted within its sequence, where a token sees its own
+    document alone; None where it sees all before it."""
+
+    @property
+    def targets(self) -> int:
+        """Tokens to predict."""
+        return self.ids[:, 1:].numel()
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the same on a device."""
+        documents = None if self.documents is None else self.documents.to(device)
+        return Batch(ids=self.ids.to(device), documents=documents)
+
+    def split(self, sequences: int) -> "Iterator[Batch]":
+        """Yield its micro-batches, of so many sequences each; the last may have fewer."""
+        for first in range(0, self.ids.shape[0], sequences):
+            rows = slice(first, first + sequences)
+            documents = None if self.documents is None else self.documents[rows]
+            yield Batch(ids=self.ids[rows], documents=documents)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +66,7 @@ class StepResult:
 def train_step(
     model: GPT,
     optimizer: torch.optim.Optimizer,
-    ids_BT1: Int[Tensor, "B T_plus_1"],
+    batch: Batch,
     settings: StepSettings,
     *,
     entries: Entries = (),
@@ -48,16 +77,15 @@ def train_step(
     Args:
         model: Updated in place.
         optimizer: Its learning rate is already set.
-        ids_BT1: Token ids; each row is a sequence and its next token.
+        batch: What it learns from.
         settings: Micro-batch and clipping.
         entries: Those that move ``factor`` times as far as the learning rate says.
         factor: As said.
     """
     model.train()
-    targets = ids_BT1[:, 1:].numel()
     losses: list[Tensor] = []
-    for micro_ids in torch.split(ids_BT1, settings.micro_sequences):
-        loss = batch_loss_sum(model, micro_ids) / targets
+    for micro_batch in batch.split(settings.micro_sequences):
+        loss = batch_loss_sum(model, micro_batch) / batch.targets
         loss.backward()
         losses.append(loss.detach())
     norm = clip_gradients(
@@ -71,16 +99,16 @@ def train_step(
     return StepResult(loss=torch.stack(losses).sum(), gradient_norm=norm)
 
 
-def batch_loss_sum(model: GPT, ids_BT1: Int[Tensor, "B T_plus_1"]) -> Float[Tensor, ""]:
+def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:
     """Return the summed loss of a batch, computed in the device's working precision."""
-    device = ids_BT1.device.type
+    device = batch.ids.device.type
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-        hidden_BTD = model(ids_BT1[:, :-1])
+        hidden_BTD = model(batch.ids[:, :-1], batch.documents)
     if device == "cuda":
         hidden_BTD = hidden_BTD.to(torch.bfloat16)
     return cross_entropy_sum(
         hidden_BTD.flatten(0, 1),
         model.head_weight,
-        ids_BT1[:, 1:].flatten(),
+        batch.ids[:, 1:].flatten(),
         vocab_size=model.config.vocab_size,
     )

@@ -3,35 +3,33 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from growlm.model.gpt import GPT
-from growlm.training.step import batch_loss_sum
+from growlm.training.step import Batch, batch_loss_sum
 
 
 @torch.no_grad()
 def validation_losses(
-    model: GPT, windows: Mapping[str, Int[Tensor, "B T_plus_1"]], *, micro_sequences: int
+    model: GPT, windows: Mapping[str, Batch], *, micro_sequences: int
 ) -> dict[str, float]:
     """Return each source's loss in nats per token.
 
     Args:
         model: Put into eval mode; ``train_step`` takes it back.
-        windows: Token ids by source; each row is a sequence and its next token.
+        windows: Held-out sequences by source.
         micro_sequences: Sequences in one forward pass.
     """
     model.eval()
     # Compiled layers are specialised for training; a graph of their own would not pay here.
     with torch.compiler.set_stance("force_eager"):
         return {
-            name: _loss_sum(model, ids, micro_sequences) / ids[:, 1:].numel()
-            for name, ids in windows.items()
+            name: _loss_sum(model, batch, micro_sequences) / batch.targets
+            for name, batch in windows.items()
         }
 
 
-def _loss_sum(model: GPT, ids: Int[Tensor, "B T_plus_1"], micro_sequences: int) -> float:
-    parts = torch.split(ids, micro_sequences)
+def _loss_sum(model: GPT, batch: Batch, micro_sequences: int) -> float:
+    parts = batch.split(micro_sequences)
     return sum((float(batch_loss_sum(model, part)) for part in parts), start=0.0)
 
 
