@@ -54,6 +54,13 @@ def test_only_the_token_stream_makes_the_identity():
     assert manifest().source_id not in {other.source_id for other in others}
 
 
+def test_a_mask_makes_another_mask_id_and_the_same_source_id():
+    plain, masked = manifest(), manifest(mask_sha256="4" * 64)
+    assert (plain.is_masked, masked.is_masked) == (False, True)
+    assert masked.source_id == plain.source_id
+    assert len({plain.mask_id, masked.mask_id, manifest(mask_sha256="5" * 64).mask_id}) == 3
+
+
 def test_wide_vocabularies_take_four_bytes():
     assert [dtype_for(vocab) for vocab in (257, 65_499, 65_500, 70_000)] == [
         "u16",

@@ -12,6 +12,7 @@ from growlm.corpus.mixture import Batcher, Layout, Phase, Sampler, Weighting
 from growlm.corpus.permutation import key64
 from growlm.corpus.shards import TokenStream, write
 from growlm.corpus.weights import counts
+from growlm.corpus.writing import writer
 
 MASK = 2**64 - 1
 
@@ -416,8 +417,58 @@ def test_documents_of_a_batch_begun_anywhere_are_those_of_the_whole(batcher):
     assert batcher.documents(45, 8).tolist() == whole[13:21].tolist()
 
 
-def test_a_batch_of_two_contexts_is_refused(batcher):
-    for read in (batcher.batch, batcher.documents):
+@pytest.fixture(scope="module")
+def half_masked(batcher, tmp_path_factory):
+    """The same batcher, with a mask on its first source, and that source's targets as a list."""
+    stream, folder = batcher.streams[0], tmp_path_factory.mktemp("masked") / "0"
+    ids = stream.gather(np.array([0]), stream.tokens)[0]
+    ranges = [(0, 3), (10, 12), (17, 50)]
+    with writer(
+        folder, source="s0", tokenizer=stream.manifest.tokenizer, shard_tokens=128
+    ) as shards:
+        for number, document in enumerate(np.split(ids, range(50, stream.tokens, 50))):
+            shards.add(document, masked=ranges if number % 3 else ())
+    targets = np.ones(stream.tokens, dtype=bool)
+    for begin in range(50, stream.tokens, 50):
+        for first, last in ranges if begin // 50 % 3 else ():
+            targets[begin + first : begin + last] = False
+    return replace(batcher, streams=(TokenStream(folder), batcher.streams[1])), targets
+
+
+@pytest.mark.parametrize("jitter", [True, False])
+@pytest.mark.parametrize(("cursor", "samples", "context"), [(0, 32, 16), (32, 64, 32)])
+def test_a_target_counts_unless_the_token_it_stands_for_is_masked(
+    half_masked, *, jitter, cursor, samples, context
+):
+    batcher, targets = half_masked
+    batcher = replace(batcher, sampler=replace(batcher.sampler, jitter=jitter))
+    drawn = batcher.sampler.samples(cursor, samples)
+    counted_BT = batcher.counted(cursor, samples)
+    assert counted_BT.shape == (samples, context)
+    for counted_T, source, start in zip(
+        counted_BT, drawn.source, batcher.sampler.starts(drawn), strict=True
+    ):
+        expected = [bool(targets[start + i + 1]) or source == 1 for i in range(context)]
+        assert counted_T.tolist() == expected
+    assert 0 < counted_BT[drawn.source == 0].mean() < 1
+    assert batcher.batch(cursor, samples).shape == (samples, context + 1)
+
+
+def test_targets_of_a_batch_begun_anywhere_are_those_of_the_whole(half_masked):
+    batcher, _ = half_masked
+    whole = batcher.counted(32, 64)
+    assert batcher.counted(45, 8).tolist() == whole[13:21].tolist()
+
+
+def test_masks_change_no_token_and_without_any_nothing_is_counted(half_masked, batcher):
+    masked, _ = half_masked
+    assert masked.batch(0, 32).tolist() == batcher.batch(0, 32).tolist()
+    assert batcher.counted(0, 32) is None
+
+
+def test_a_batch_of_two_contexts_is_refused(half_masked):
+    batcher, _ = half_masked
+    for read in (batcher.batch, batcher.documents, batcher.counted):
         with pytest.raises(CorpusError, match="a batch of one context"):
             read(28, 8)
 

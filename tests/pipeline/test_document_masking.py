@@ -106,7 +106,9 @@ def test_the_validation_loss_is_that_of_each_document_read_alone(
     records = read(run.log(stage))
     *_, logged = (each for each in records if isinstance(each, ValidationLoss))
     model, found = trained(run, stage), windows(run, stage)
-    unmasked = {name: Batch(ids=each.ids, documents=None) for name, each in found.items()}
+    unmasked = {
+        name: Batch(ids=each.ids, documents=None, counted=None) for name, each in found.items()
+    }
     without = validation_losses(model, unmasked, micro_sequences=4)
     for name, batch in found.items():
         eos = manifest(run, name, "validation").tokenizer.eos

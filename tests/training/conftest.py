@@ -28,6 +28,7 @@ def batches():
 
     def batch(cursor):
         stream = torch.Generator().manual_seed(cursor)
-        return Batch(ids=torch.randint(0, 60, (8, 9), generator=stream), documents=None)
+        ids_BT = torch.randint(0, 60, (8, 9), generator=stream)
+        return Batch(ids=ids_BT, documents=None, counted=None)
 
     return batch

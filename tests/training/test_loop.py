@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -62,6 +64,17 @@ def test_records_count_steps_tokens_and_follow_the_schedule(fresh, batches):
     assert [record.tokens for record in records] == [64 * step for step in range(1, 9)]
     assert [record.lr for record in records] == [1e-2 * SCHEDULE(step) for step in range(8)]
     assert state.cursor == 64
+
+
+def test_tokens_are_those_that_were_served_whether_they_count_or_not(fresh, batches):
+    def half(cursor):
+        counted = (torch.arange(8) < 4).repeat(8, 1) & (cursor != 16)
+        return replace(batches(cursor), counted=counted)
+
+    records = run(fresh(), half, until=4)
+    assert [record.tokens for record in records] == [64, 128, 192, 256]
+    assert [record.loss == 0.0 for record in records] == [False, False, True, False]
+    assert records[2].gradient_norm == 0.0
 
 
 def test_a_finished_stage_takes_no_more_steps(fresh, batches):

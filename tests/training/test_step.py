@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -20,7 +22,7 @@ def test_one_batch_is_its_micro_batches(fresh, batches):
 @pytest.fixture
 def masked(batches):
     """A batch whose every sequence is a document of five tokens, and the beginning of another."""
-    return Batch(ids=batches(0).ids, documents=(torch.arange(8) >= 5).long().repeat(8, 1))
+    return replace(batches(0), documents=(torch.arange(8) >= 5).long().repeat(8, 1))
 
 
 def test_a_masked_batch_is_its_micro_batches_too(fresh, masked):
@@ -33,17 +35,18 @@ def test_a_masked_batch_is_its_micro_batches_too(fresh, masked):
 
 def test_the_loss_of_a_masked_batch_is_that_of_its_documents(fresh, batches, masked):
     state, ids = fresh(), masked.ids
-    apart = [Batch(ids=part, documents=None) for part in (ids[:, :6], ids[:, 5:])]
+    apart = [Batch(ids=part, documents=None, counted=None) for part in (ids[:, :6], ids[:, 5:])]
     expected = sum(batch_loss_sum(state.model, each) for each in apart)
     found = batch_loss_sum(state.model, masked)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
     assert abs(found - batch_loss_sum(state.model, batches(0))) > 1e-3
 
 
-def test_a_batch_keeps_its_documents_on_another_device(masked):
-    moved = masked.to(torch.device("meta"))
-    assert {moved.ids.device.type, moved.documents.device.type} == {"meta"}
-    assert Batch(ids=masked.ids, documents=None).to(torch.device("meta")).documents is None
+def test_a_batch_keeps_all_that_it_has_on_another_device(masked):
+    moved = replace(masked, counted=masked.documents == 0).to(torch.device("meta"))
+    assert {each.device.type for each in (moved.ids, moved.documents, moved.counted)} == {"meta"}
+    bare = replace(masked, documents=None).to(torch.device("meta"))
+    assert (bare.documents, bare.counted) == (None, None)
 
 
 def test_the_loss_is_the_mean_over_all_targets(fresh, batches):
@@ -75,3 +78,110 @@ def test_clipping_changes_what_the_moments_hold(fresh, batches):
     torch.testing.assert_close(norm, torch.tensor(1e-4), rtol=1e-2, atol=0)
     assert max(float(moment.abs().max()) for moment in moments(valued)) <= 1.01e-7
     assert max(float(moment.abs().max()) for moment in moments(free)) > 1e-5
+
+
+def test_a_batch_whose_targets_all_count_is_one_without_counting_to_the_last_bit(fresh, batches):
+    plain, all_count = fresh(), fresh()
+    counted = torch.ones(8, 8, dtype=torch.bool)
+    for number in range(3):
+        batch = batches(number)
+        first = train_step(plain.model, plain.optimizer, batch, settings(3))
+        told = replace(batch, counted=counted)
+        second = train_step(all_count.model, all_count.optimizer, told, settings(3))
+        assert (first.loss, first.gradient_norm) == (second.loss, second.gradient_norm)
+    for name, tensor in plain.weights().items():
+        assert torch.equal(tensor, all_count.weights()[name]), name
+
+
+@pytest.fixture
+def uneven():
+    """A batch of more targets than a chunk of the loss holds, few of which count; in seven none."""
+    stream = torch.Generator().manual_seed(5)
+    shares = torch.linspace(0, 0.9, 300)[:, None]
+    counted = torch.rand(300, 8, generator=stream) < shares
+    counted[7:14] = False
+    ids = torch.randint(0, 60, (300, 9), generator=stream)
+    return Batch(ids=ids, documents=None, counted=counted)
+
+
+@pytest.mark.parametrize("micro_sequences", [300, 128, 7])
+def test_gradients_are_those_of_a_cross_entropy_weighted_by_hand(fresh, uneven, micro_sequences):
+    model = fresh().model.double()
+    losses_N = F.cross_entropy(
+        model.logits(uneven.ids[:, :-1]).flatten(0, 1),
+        uneven.ids[:, 1:].flatten(),
+        reduction="none",
+    )
+    weights_N = uneven.counted.flatten().double()
+    expected = (losses_N * weights_N).sum() / weights_N.sum()
+    expected.backward()
+    gradients = {name: each.grad.clone() for name, each in model.named_parameters()}
+    before = {name: each.detach().clone() for name, each in model.named_parameters()}
+    model.zero_grad()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    found = train_step(model, optimizer, uneven, settings(micro_sequences))
+    torch.testing.assert_close(found.loss, expected.detach(), rtol=1e-12, atol=0)
+    for name, each in model.named_parameters():
+        torch.testing.assert_close(
+            before[name] - each.detach(), gradients[name], rtol=0, atol=1e-12, msg=name
+        )
+
+
+def hidden_gradient(model, batch):
+    """Return the loss of a batch, and its gradient by each token's final hidden state."""
+    kept = []
+    handle = model.register_forward_hook(lambda _module, _inputs, hidden: kept.append(hidden))
+    loss = batch_loss_sum(model, batch)
+    handle.remove()
+    (gradient,) = torch.autograd.grad(loss, kept)
+    return loss.detach(), gradient
+
+
+def test_a_masked_target_has_no_gradient_and_its_token_is_still_read(fresh, batches):
+    model, batch = fresh().model, batches(0)
+    counted = torch.ones(8, 8, dtype=torch.bool)
+    counted[2, 3:5] = False
+    batch = replace(batch, counted=counted)
+    loss, gradient = hidden_gradient(model, batch)
+    assert not gradient[2, 3:5].any()
+    assert gradient[counted].any(-1).all()
+
+    ids = batch.ids.clone()
+    ids[2, 4] = (ids[2, 4] + 1) % 60
+    changed, other = hidden_gradient(model, replace(batch, ids=ids))
+    assert changed != loss
+    assert not other[2, 3:5].any()
+    assert torch.equal(gradient[2, :3], other[2, :3])
+    assert (gradient[2, 5:] != other[2, 5:]).any(-1).all()
+
+
+def test_a_masked_last_token_is_nothing_at_all(fresh, batches):
+    """It is no target, and nothing stands behind it that could read it."""
+    one, other, batch = fresh(), fresh(), batches(0)
+    counted = torch.ones(8, 8, dtype=torch.bool)
+    counted[2, -1] = False
+    ids = batch.ids.clone()
+    ids[2, -1] = (ids[2, -1] + 1) % 60
+    for state, each in ((one, batch), (other, replace(batch, ids=ids))):
+        train_step(state.model, state.optimizer, replace(each, counted=counted), settings(3))
+    for name, tensor in one.weights().items():
+        assert torch.equal(tensor, other.weights()[name]), name
+
+
+@pytest.mark.parametrize("steps_before", [0, 2])
+def test_a_step_in_which_no_target_counts_moves_nothing(fresh, batches, steps_before):
+    state, other = fresh(), fresh()
+    nothing = replace(batches(9), counted=torch.zeros(8, 8, dtype=torch.bool))
+    for each in (state, other):
+        for number in range(steps_before):
+            train_step(each.model, each.optimizer, batches(number), settings())
+    found = train_step(state.model, state.optimizer, nothing, settings(3, clip_norm=1.0))
+    assert (found.loss, found.gradient_norm) == (0.0, 0.0)
+    for each in (state, other):
+        train_step(each.model, each.optimizer, batches(7), settings())
+    for ours, theirs in (
+        (state.weights(), other.weights()),
+        (state.optimizer_tensors(), other.optimizer_tensors()),
+    ):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())

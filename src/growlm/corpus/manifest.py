@@ -130,6 +130,11 @@ class Manifest(Facts, frozen=True):
         return manifest
 
     @property
+    def is_masked(self) -> bool:
+        """Whether any of its tokens is no target."""
+        return any(shard.mask_sha256 is not None for shard in self.shards)
+
+    @property
     def mask_id(self) -> str:
         """SHA-256 of what is masked; the token stream is the same whatever that is."""
         return digest_of([[shard.name, shard.mask_sha256] for shard in self.shards])

@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
 from growlm.base.errors import CorpusError
@@ -311,6 +311,25 @@ class Batcher:
             here = np.flatnonzero(drawn.source == index)
             documents_BT[here] = self.streams[index].documents(starts_B[here], context)
         return documents_BT
+
+    def counted(self, cursor: int, samples: int) -> Bool[NDArray[np.bool_], "B T"] | None:
+        """Return which targets of some samples carry loss: those that no mask of a shard holds.
+
+        None where no source has a mask, and all do.
+
+        Raises:
+            CorpusError: They straddle a change of context.
+        """
+        if not any(stream.manifest.is_masked for stream in self.streams):
+            return None
+        drawn = self._drawn(cursor, samples)
+        starts_B, context = self.sampler.starts(drawn), int(drawn.length[0])
+        counted_BT = np.empty((samples, context), dtype=np.bool_)
+        for index in np.unique(drawn.source).tolist():
+            here = np.flatnonzero(drawn.source == index)
+            # A sample's first target is its second token.
+            counted_BT[here] = self.streams[index].targets(starts_B[here] + 1, context)
+        return counted_BT
 
     def _drawn(self, cursor: int, samples: int) -> Samples:
         drawn = self.sampler.samples(cursor, samples)

@@ -214,7 +214,7 @@ def batcher(data: StageData, folder: RunFolder) -> Batcher:
 
 
 def batch_at(batches: Batcher, cursor: int, samples: int, *, masked: bool) -> Batch:
-    """Return some samples from a cursor on, to be trained on.
+    """Return some samples from a cursor on, to be trained on; what a mask holds carries no loss.
 
     Args:
         batches: Where they come from; the tokens are the same with and without masking.
@@ -226,7 +226,12 @@ def batch_at(batches: Batcher, cursor: int, samples: int, *, masked: bool) -> Ba
         CorpusError: They straddle a change of context, or an index is damaged.
     """
     documents_BT = torch.from_numpy(batches.documents(cursor, samples)) if masked else None
-    return Batch(ids=torch.from_numpy(batches.batch(cursor, samples)), documents=documents_BT)
+    counted_BT = batches.counted(cursor, samples)
+    return Batch(
+        ids=torch.from_numpy(batches.batch(cursor, samples)),
+        documents=documents_BT,
+        counted=None if counted_BT is None else torch.from_numpy(counted_BT),
+    )
 
 
 def held_out_windows(
@@ -274,7 +279,7 @@ def spread_windows(
         starts = np.arange(count, dtype=np.int64) * whole // count * context
         documents_BT = torch.from_numpy(stream.documents(starts, context)) if masked else None
         ids_BT1 = torch.from_numpy(stream.gather(starts, context + 1))
-        windows[name] = Batch(ids=ids_BT1, documents=documents_BT)
+        windows[name] = Batch(ids=ids_BT1, documents=documents_BT, counted=None)
     return windows
 
 

@@ -1,44 +1,56 @@
 """One optimizer step: accumulate, clip, update."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from growlm.model.gpt import GPT
-from growlm.model.loss import cross_entropy_sum
+from growlm.model.loss import IGNORED, cross_entropy_sum
 from growlm.optim.clipping import clip_gradients
 from growlm.optim.rewarm import Entries, step_farther
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Sequences, and what in them a token may see."""
+    """Sequences, what in them a token may see, and what in them is learned."""
 
     ids: Int[Tensor, "B T_plus_1"]
     """Token ids; each row is a sequence and its next token."""
     documents: Int[Tensor, "B T"] | None
     """The number of each token's document, counted within its sequence, where a token sees its own
     document alone; None where it sees all before it."""
+    counted: Bool[Tensor, "B T"] | None
+    """Which targets carry loss; None where all do. The others are only read."""
 
     @property
     def targets(self) -> int:
-        """Tokens to predict."""
+        """Tokens to predict, whether they carry loss or not."""
         return self.ids[:, 1:].numel()
+
+    @property
+    def counted_targets(self) -> int:
+        """Targets that carry loss."""
+        return self.targets if self.counted is None else int(self.counted.sum())
 
     def to(self, device: torch.device) -> "Batch":
         """Return the same on a device."""
-        documents = None if self.documents is None else self.documents.to(device)
-        return Batch(ids=self.ids.to(device), documents=documents)
+        return self._each(lambda tensor: tensor.to(device))
 
     def split(self, sequences: int) -> "Iterator[Batch]":
         """Yield its micro-batches, of so many sequences each; the last may have fewer."""
         for first in range(0, self.ids.shape[0], sequences):
-            rows = slice(first, first + sequences)
-            documents = None if self.documents is None else self.documents[rows]
-            yield Batch(ids=self.ids[rows], documents=documents)
+            yield self._each(itemgetter(slice(first, first + sequences)))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        return Batch(
+            ids=change(self.ids),
+            documents=None if self.documents is None else change(self.documents),
+            counted=None if self.counted is None else change(self.counted),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +70,7 @@ class StepResult:
     """What a step found."""
 
     loss: Float[Tensor, ""]
-    """Mean loss of the batch before the update, nats per token."""
+    """Mean loss of the targets that carry one, before the update, nats per token; 0 if none do."""
     gradient_norm: Float[Tensor, ""]
     """Norm of the whole gradient before clipping."""
 
@@ -74,6 +86,9 @@ def train_step(
 ) -> StepResult:
     """Take one step on a batch; its micro-batches add up to the same gradient.
 
+    The loss is the mean over all targets of the batch that carry one, however they fall into
+    micro-batches. A batch in which none does moves nothing: neither weights nor moments.
+
     Args:
         model: Updated in place.
         optimizer: Its learning rate is already set.
@@ -83,9 +98,13 @@ def train_step(
         factor: As said.
     """
     model.train()
+    counted = batch.counted_targets
+    if not counted:
+        nothing = torch.zeros((), device=batch.ids.device)
+        return StepResult(loss=nothing, gradient_norm=nothing)
     losses: list[Tensor] = []
     for micro_batch in batch.split(settings.micro_sequences):
-        loss = batch_loss_sum(model, micro_batch) / batch.targets
+        loss = batch_loss_sum(model, micro_batch) / counted
         loss.backward()
         losses.append(loss.detach())
     norm = clip_gradients(
@@ -102,6 +121,9 @@ def train_step(
 def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:
     """Return the summed loss of a batch, computed in the device's working precision."""
     device = batch.ids.device.type
+    targets_BT = batch.ids[:, 1:]
+    if batch.counted is not None:
+        targets_BT = targets_BT.masked_fill(~batch.counted, IGNORED)
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
         hidden_BTD = model(batch.ids[:, :-1], batch.documents)
     if device == "cuda":
@@ -109,6 +131,6 @@ def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:
     return cross_entropy_sum(
         hidden_BTD.flatten(0, 1),
         model.head_weight,
-        batch.ids[:, 1:].flatten(),
+        targets_BT.flatten(),
         vocab_size=model.config.vocab_size,
     )
