@@ -75,6 +75,8 @@ class DataPosition(BaseModel, frozen=True, extra="forbid"):
     """The sampler's version, seed, slot, block, jitter, stages and phases."""
     sources: Mapping[str, str]
     """Each source's ``source_id``."""
+    masks: Mapping[str, str] = {}
+    """The ``mask_id`` of each masked source that its stage reads."""
 
 
 class Meta(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):

@@ -126,7 +126,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
     check_benchmarks(plan)
     packed = packed_sources(plan, folder) if folder and _is_packed(plan, folder) else None
     rows = _packed_rows(packed, folder) if packed and folder else _unpacked_rows(plan)
-    sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={})
+    sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={}, masks={})
     check_epochs(plan, sources)
     data = {stage.name: stage_data(plan, stage, sources) for stage in plan.stages}
     searched = packed and folder and plan.experiment.overlap

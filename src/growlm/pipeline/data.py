@@ -47,6 +47,12 @@ class StageData:
         """The sample after its last."""
         return self.stretches[-1][1]
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The sources that the stage draws from."""
+        sources = zip(self.sampler.sources, self.sampler.weightings[-1].weights, strict=True)
+        return tuple(source.name for source, weight in sources if weight)
+
     def tokens_drawn(self) -> dict[str, int]:
         """Return the tokens of each source that this stage alone reads."""
         return self._tokens(self.stretches[-1:])
@@ -77,6 +83,12 @@ class Sources:
     """Training tokens of each."""
     ids: Mapping[str, str]
     """Identity of each one's training tokens; empty before they are packed."""
+    masks: Mapping[str, str]
+    """Identity of the masks of those that have any: which training tokens carry no loss."""
+
+    def masks_of(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the masks of those among some sources that have any."""
+        return {name: self.masks[name] for name in names if name in self.masks}
 
 
 def stage_data(plan: Plan, stage: StagePlan, sources: Sources) -> StageData:
@@ -158,7 +170,12 @@ def describe(sampler: Sampler) -> dict[str, Any]:
 
 def position(data: StageData, cursor: int, sources: Sources) -> DataPosition:
     """Return where a checkpoint at ``cursor`` stands in the data."""
-    return DataPosition(cursor=cursor, sampler=describe(data.sampler), sources=sources.ids)
+    return DataPosition(
+        cursor=cursor,
+        sampler=describe(data.sampler),
+        sources=sources.ids,
+        masks=sources.masks_of(data.reads),
+    )
 
 
 def _inherited(plan: Plan, oldest: StagePlan, sources: Sources) -> StageData | None:
@@ -200,6 +217,7 @@ def packed_sources(plan: Plan, folder: RunFolder) -> Sources:
     return Sources(
         tokens={name: each.n_tok for name, each in manifests.items()},
         ids={name: each.source_id for name, each in manifests.items()},
+        masks={name: each.mask_id for name, each in manifests.items() if each.is_masked},
     )
 
 
@@ -330,7 +348,7 @@ def check_same_data(meta: Meta, expected: DataPosition, *, path: str) -> None:
     """Refuse to go on from a checkpoint that read other data.
 
     Raises:
-        CorpusError: Sources, seed or order differ.
+        CorpusError: Sources, seed or order differ, or which tokens carry loss.
     """
     found = meta.data
     if found is None or (found.sources, _plain(dict(found.sampler))) != (
@@ -341,6 +359,13 @@ def check_same_data(meta: Meta, expected: DataPosition, *, path: str) -> None:
             f"the data that checkpoint {path} was trained on",
             got="other sources, or another order",
             fix="the corpus it began with, or training the stage anew",
+        )
+    names = sorted({*found.masks, *expected.masks})
+    if odd := [name for name in names if found.masks.get(name) != expected.masks.get(name)]:
+        raise CorpusError(
+            f"the masks on {', '.join(odd)} that checkpoint {path} was trained under",
+            got="others: the same tokens in the same order, but not the same carry loss",
+            fix="the [overlap] it began with, or training the stage anew",
         )
 
 

@@ -196,6 +196,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "validation": experiment.validation.tokens,
         "compile": experiment.compile,
         "sources": sources.ids,
+        "masks": sources.masks_of(stage.weights),
         "tokenizer": sha256_file(run.folder.tokenizer),
         "parent": checkpoint.read_meta(run.folder.grown(stage.name)).files if grown else None,
     }
