@@ -70,6 +70,21 @@ def test_what_stands_in_a_benchmark_is_masked_and_its_tokens_are_known(growlm, s
     assert facts(run)["masked_tokens"] == stream.masked_tokens == (~targets).sum()
 
 
+def test_check_shows_the_masked_tokens_of_packed_sources(growlm, screened, setting):
+    words = (screened, "--out", screened.parent / "run")
+    assert " masked " not in growlm("check", *words).stdout
+    assert growlm("prepare", *words).returncode == 0
+    count = facts(screened.parent / "run")["masked_tokens"]
+    found = json.loads(growlm("check", *words, "--json").stdout)
+    assert [source["masked_tokens"] for source in found["sources"]] == [count, 0]
+    table = growlm("check", *words).stdout
+    assert " masked " in table
+    assert f" {count:,} tokens " in table
+    plain = growlm("check", *words, *setting('overlap.action="report"'))
+    assert plain.returncode == 0, plain.stderr
+    assert " masked " not in plain.stdout
+
+
 def test_every_training_document_says_where_it_comes_from(growlm, screened, setting):
     run = screened.parent / "run"
     choice = setting('overlap.action="excise"')

@@ -280,6 +280,7 @@ def source(name: str, documents: int) -> SourceView:
         train_bytes=71_000_000,
         heldout_bytes=712_000,
         left_out=0,
+        masked_tokens=0,
         lost=0,
     )
 

@@ -1,4 +1,4 @@
-from growlm.report.data_notes import capped, left_out, masked, repeated
+from growlm.report.data_notes import capped, left_out, masked, repeated, unlearned
 
 
 def test_only_sources_read_more_than_once_are_named(run, edit):
@@ -28,6 +28,18 @@ def test_copies_and_lost_records_are_told_by_source(run):
         f"Copies of texts that were kept: 1,200 documents of `{first.name}`.",
         f"Not readable, and named in `problems.jsonl`: 1 record of `{first.name}`.",
     )
+
+
+def test_tokens_without_loss_are_told_by_source(run):
+    first, second = run.sources
+    assert unlearned(run) == ()
+    changed = first.model_copy(update={"masked_tokens": 1_200})
+    (text,) = unlearned(run.model_copy(update={"sources": (changed, second)}))
+    assert text.startswith(
+        "These stand in benchmarks, and were read but not learned: "
+        f"1,200 tokens of `{first.name}`. Training losses are means over the other tokens"
+    )
+    assert second.name not in text
 
 
 def test_only_stages_that_masked_documents_are_named(run, edit):

@@ -61,6 +61,12 @@ def exposed(run, edit):
     return edit(run, "base", exposure=seen())
 
 
+def unlearned(run, _):
+    *others, last = run.sources
+    masked = last.model_copy(update={"masked_tokens": 7})
+    return run.model_copy(update={"sources": (*others, masked)})
+
+
 def capped(run, edit):
     return edit(run, "base", evaluations=rescored(run.stages[0], capped=("docs",)))
 
@@ -126,6 +132,7 @@ def unparted(run, edit):
         (repeated, "Repeated text"),
         (left_out, "Text left out"),
         (exposed, "Benchmarks in the text"),
+        (unlearned, "Masked tokens"),
         (masked, "Document masking"),
         (capped, "Capped documents"),
         (noticed, "While training"),
@@ -249,6 +256,7 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
         "Repeated text",
         "Text left out",
         "Benchmarks in the text",
+        "Masked tokens",
         "Document masking",
         "Capped documents",
         "While training",

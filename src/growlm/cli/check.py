@@ -94,6 +94,9 @@ def _exposures(found: checking.Table) -> Table:
 
 def _data(found: checking.Table) -> Table:
     table = Table("source", "training tokens", "known", "left out")
+    masked = any(source.masked_tokens for source in found.sources)
+    if masked:
+        table.add_column("masked")
     for stage in found.stages:
         table.add_column(f"{stage.name}: tokens")
         table.add_column("epochs by its end")
@@ -107,5 +110,7 @@ def _data(found: checking.Table) -> Table:
             )
         ]
         left_out = f"{source.left_out:,} documents" if source.left_out else ""
-        table.add_row(source.name, format_count(source.tokens), source.known, left_out, *cells)
+        known = [format_count(source.tokens), source.known, left_out]
+        known += [f"{source.masked_tokens:,} tokens"] if masked else []
+        table.add_row(source.name, *known, *cells)
     return table

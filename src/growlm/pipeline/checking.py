@@ -45,6 +45,8 @@ class SourceRow:
     """How the tokens are known: from shards, from the recipe, or guessed from bytes."""
     left_out: int
     """Documents that stand elsewhere, once it is packed."""
+    masked_tokens: int
+    """Tokens among them that carry no loss, once it is packed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +206,7 @@ def _packed_rows(packed: Sources, folder: RunFolder) -> tuple[SourceRow, ...]:
             tokens=count,
             known="packed",
             left_out=facts_of(folder, name).duplicates,
+            masked_tokens=facts_of(folder, name).masked_tokens,
         )
         for name, count in packed.tokens.items()
     )
@@ -215,9 +218,7 @@ def _unpacked_rows(plan: Plan) -> tuple[SourceRow, ...]:
 
 def _unpacked(source: Source, plan: Plan) -> SourceRow:
     if source.declared_tokens is not None:
-        return SourceRow(
-            name=source.name, tokens=source.declared_tokens, known="declared", left_out=0
-        )
+        return _unread(source, source.declared_tokens, known="declared")
     try:
         size = sum(int(each["bytes"]) for each in listing(source, folder=plan.recipe_folder))
     except CorpusError as error:
@@ -227,8 +228,11 @@ def _unpacked(source: Source, plan: Plan) -> SourceRow:
             fix=f"{error.fix}; or declared_tokens, to plan without it",
         ) from error
     kept = size * (1.0 - plan.experiment.validation.share)
-    tokens = int(kept / BYTES_PER_TOKEN)
-    return SourceRow(name=source.name, tokens=tokens, known="estimated", left_out=0)
+    return _unread(source, int(kept / BYTES_PER_TOKEN), known="estimated")
+
+
+def _unread(source: Source, tokens: int, *, known: Known) -> SourceRow:
+    return SourceRow(name=source.name, tokens=tokens, known=known, left_out=0, masked_tokens=0)
 
 
 def _exposures(

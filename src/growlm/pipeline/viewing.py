@@ -169,6 +169,7 @@ def _source(source: Source, folder: RunFolder) -> SourceView:
         train_bytes=facts.train_bytes,
         heldout_bytes=facts.heldout_bytes,
         left_out=facts.duplicates,
+        masked_tokens=facts.masked_tokens,
         lost=facts.bad_json + facts.no_field + facts.broken_file,
     )
 

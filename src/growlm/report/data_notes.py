@@ -1,4 +1,4 @@
-"""Notes on the data: text read again, left out or lost, documents masked or unscored."""
+"""Notes on the data: text read again, left out, lost or not learned, documents unscored."""
 
 from collections.abc import Iterator
 
@@ -79,6 +79,21 @@ def _benchmark(name: str, found: BenchmarkView) -> str:
         f"{name} was trained on {plural(found.examples, 'example')} of {found.benchmark} "
         f"({found.answered:,} with the answer), {found.exposures:.1f} times in all and "
         f"{found.most:.1f} times at most{masked}."
+    )
+
+
+def unlearned(view: RunView) -> tuple[str, ...]:
+    """Say how many tokens of which sources carry no loss."""
+    found = [
+        f"{plural(source.masked_tokens, 'token')} of {code(source.name)}"
+        for source in view.sources
+        if source.masked_tokens
+    ]
+    if not found:
+        return ()
+    return (
+        f"These stand in benchmarks, and were read but not learned: {listing(found)}. Training "
+        "losses are means over the other tokens; tokens and FLOPs count all that was read.",
     )
 
 

@@ -21,6 +21,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "An annealed parent": growth_notes.annealed_parent,
     "Repeated text": data_notes.repeated,
     "Text left out": data_notes.left_out,
+    "Masked tokens": data_notes.unlearned,
     "Document masking": data_notes.masked,
     "Overfitting": training_notes.overfitting,
     "Longer contexts": score_notes.long_contexts,

@@ -50,6 +50,8 @@ class SourceView(View, frozen=True):
     """UTF-8 bytes of the latter."""
     left_out: int
     """Documents that stand elsewhere in the sources, and so neither."""
+    masked_tokens: int
+    """Tokens to train on that carry no loss, because they stand in a benchmark."""
     lost: int
     """Records that could not be read."""
 
