@@ -43,7 +43,11 @@ FACTS = SourceFacts(
     overlap_dropped=0,
     overlap_cut=0,
     masked_tokens=0,
+    fast_documents=4,
+    compared_documents=6,
+    fast_faults=0,
     cleaned={"nfc": 2},
+    without_tiktoken=None,
 )
 
 

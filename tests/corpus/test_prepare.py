@@ -6,6 +6,7 @@ import pytest
 
 from growlm.base.errors import CorpusError, StorageError
 from growlm.corpus.documents import documents
+from growlm.corpus.fast import fast_encoder
 from growlm.corpus.prepare import heldout_texts, pack, train_tokenizer
 from growlm.corpus.shards import TokenStream, verify
 from growlm.corpus.split import held_out
@@ -133,6 +134,75 @@ def test_the_batches_of_encoding_do_not_show(packed, source, pack_here, monkeypa
     assert pack_here(source, "small") == facts
     name = "train/manifest.json"
     assert (out / name).read_bytes() == (out.parent / "small" / name).read_bytes()
+
+
+class Sabotaged:
+    """The fast path of a tokenizer, wrong or failing from one of its texts on."""
+
+    def __init__(self, fast, *, wrong_from, fails=False):
+        self.fast, self.wrong_from, self.fails, self.calls = fast, wrong_from, fails, 0
+
+    def __call__(self, text):
+        self.calls += 1
+        if self.calls < self.wrong_from:
+            return self.fast(text)
+        if self.fails:
+            raise RuntimeError("a panic")
+        return np.append(self.fast(text), 7)
+
+
+@pytest.fixture
+def pack_with(pack_here, source, monkeypatch):
+    """Return a function: a fast path in place of the tokenizer's -> what packing came to."""
+    monkeypatch.setattr("growlm.corpus.prepare.BATCH_CHARACTERS", 200)
+    monkeypatch.setattr("growlm.corpus.encoding.PROOF_DOCUMENTS", 20)
+    monkeypatch.setattr("growlm.corpus.encoding.COMPARED_ONE_IN", 4)
+
+    def pack_it(name, fast=None):
+        if fast is not None:
+            monkeypatch.setattr("growlm.corpus.encoding.fast_encoder", lambda _tokenizer: fast)
+        return pack_here(source, name)
+
+    return pack_it
+
+
+def same_files(one, two):
+    paths = [path.relative_to(one) for path in sorted(one.rglob("*")) if path.is_file()]
+    return paths and all((one / each).read_bytes() == (two / each).read_bytes() for each in paths)
+
+
+def without_counts(facts):
+    odd = {"fast_documents", "compared_documents", "fast_faults", "without_tiktoken"}
+    return {name: value for name, value in asdict(facts).items() if name not in odd}
+
+
+def test_whichever_path_encodes_the_bytes_are_the_same(pack_with, tmp_path):
+    fast = pack_with("fast")
+    slow = pack_with("slow", "tiktoken is not installed")
+    assert same_files(tmp_path / "fast", tmp_path / "slow")
+    assert without_counts(fast) == without_counts(slow)
+    assert fast.fast_documents > 20
+    assert fast.compared_documents > 20
+    assert (fast.without_tiktoken, fast.fast_faults) == (None, 0)
+    assert (slow.fast_documents, slow.compared_documents, slow.fast_faults) == (0, 0, 0)
+    assert slow.without_tiktoken == "tiktoken is not installed"
+
+
+@pytest.mark.parametrize("case", [(10, True), (10, False), (35, True), (35, False)])
+def test_a_fast_path_that_is_wrong_is_caught_and_the_shards_are_right(
+    pack_with, tokenizer, tmp_path, case
+):
+    wrong_from, fails = case
+    pack_with("slow", "no reason")
+    fast = Sabotaged(fast_encoder(tokenizer), wrong_from=wrong_from, fails=fails)
+    facts = pack_with("fast", fast)
+    assert same_files(tmp_path / "fast", tmp_path / "slow")
+    assert facts.compared_documents >= min(wrong_from - 1, 20)
+    words = "failed on in.jsonl:" if fails else "gave other ids for in.jsonl:"
+    assert facts.fast_faults == 1
+    assert facts.without_tiktoken is not None
+    assert words in facts.without_tiktoken
+    assert (facts.fast_documents > 0) == (fails and wrong_from > 20)
 
 
 def test_a_kill_leaves_nothing(source, pack_here, tmp_path, monkeypatch):

@@ -5,15 +5,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from growlm.base.errors import CorpusError
 from growlm.base.files import storage, whole_folder, write_text
 from growlm.corpus import tokenizer as bpe
 from growlm.corpus.documents import Document, Reading, documents, readings
+from growlm.corpus.encoding import Encoder, FastPathError, Ids, encoder
 from growlm.corpus.manifest import TokenizerFacts
 from growlm.corpus.overlap.actions import touched_tokens
 from growlm.corpus.overlap.rulings import Piece
@@ -34,7 +38,7 @@ EXAMPLES = "examples.jsonl"
 DOCUMENTS = "documents.jsonl"
 """Where each training document comes from, in the order of the stream."""
 
-BATCH_CHARACTERS = 1 << 20
+BATCH_CHARACTERS = 1 << 18
 """Text encoded at once."""
 
 
@@ -86,8 +90,20 @@ class SourceFacts:
     masked_tokens: int
     """Training tokens that are read and not learned, because they are such examples."""
 
+    fast_documents: int
+    """Documents that tiktoken encoded."""
+
+    compared_documents: int
+    """Documents that tiktoken and the reference both encoded, with the same ids."""
+
+    fast_faults: int
+    """Documents at which tiktoken failed or gave other ids; the first one ends its use."""
+
     cleaned: Mapping[str, int]
     """Texts that each cleaning step of the source changed."""
+
+    without_tiktoken: str | None
+    """Why the reference encoded all documents, or all from some document on."""
 
 
 def train_tokenizer(
@@ -161,6 +177,36 @@ def pack(
         CorpusError: The source cannot be read, or one side of the split is empty.
         StorageError: ``out`` is there already, or cannot be written.
     """
+    with encoder(tokenizer) as encode:
+        work = partial(
+            _pack,
+            source,
+            selection=selection,
+            folder=folder,
+            out=out,
+            tokenizer=tokenizer,
+            share=share,
+            shard_tokens=shard_tokens,
+            encode=encode,
+        )
+        try:
+            return work()
+        except FastPathError as error:  # documents that were not compared may be wrong, too
+            encode.distrust(error)
+            return work()
+
+
+def _pack(
+    source: Source,
+    *,
+    selection: Selection,
+    folder: Path,
+    out: Path,
+    tokenizer: Tokenizer,
+    share: float,
+    shard_tokens: int,
+    encode: Encoder,
+) -> SourceFacts:
     facts = tokenizer_facts(tokenizer)
     tally: Counter[str] = Counter()
     with whole_folder(out) as place, ExitStack() as stack:
@@ -176,7 +222,7 @@ def pack(
         )
         found = _kept(_noted(readings(source, folder=folder), problems), tally)
         for batch in _batches(parts(found, selection, share=share, tally=tally)):
-            for part, ids in _encoded(batch, tokenizer):
+            for part, ids in _encoded(batch, encode, end_of_text=facts.eos):
                 document = part.document
                 if part.held_out:
                     tally += _added("heldout", document, ids, validation)
@@ -191,7 +237,7 @@ def pack(
                 _write_line(origins, _origin(part, len(ids)))
                 tally += _added("train", document, ids, train, masked=masked)
         _check_halves(source, tally, share=share)
-    return _facts(source, tally)
+    return _facts(source, tally, encode)
 
 
 def tokenizer_facts(tokenizer: Tokenizer) -> TokenizerFacts:
@@ -265,14 +311,16 @@ def _batches(found: Iterable[Part]) -> Iterator[list[Part]]:
         yield batch
 
 
-def _encoded(batch: Sequence[Part], tokenizer: Tokenizer) -> Iterator[tuple[Part, list[int]]]:
-    encodings = tokenizer.encode([part.document.text for part in batch])
+def _encoded(
+    batch: Sequence[Part], encode: Encoder, *, end_of_text: int
+) -> Iterator[tuple[Part, Ids]]:
+    encodings = encode.encode([part.document for part in batch])
     for part, ids in zip(batch, encodings, strict=True):
-        yield part, [*ids, tokenizer.end_of_text]
+        yield part, np.append(np.asarray(ids, dtype=np.int64), end_of_text)
 
 
 def _added(
-    half: str, document: Document, ids: list[int], shards: Writer, *, masked: Sequence[Span] = ()
+    half: str, document: Document, ids: Ids, shards: Writer, *, masked: Sequence[Span] = ()
 ) -> Counter[str]:
     shards.add(ids, masked=masked)
     size = len(document.text.encode())
@@ -356,7 +404,11 @@ def _nothing(tally: Counter[str]) -> str:
     return ", ".join(told) or "0 empty documents"
 
 
-def _facts(source: Source, tally: Counter[str]) -> SourceFacts:
-    counted = {field.name: tally[field.name] for field in fields(SourceFacts)[1:-1]}
+def _facts(source: Source, tally: Counter[str], encode: Encoder) -> SourceFacts:
+    tally["fast_documents"] = encode.fast_documents
+    tally["compared_documents"] = encode.compared_documents
+    tally["fast_faults"] = encode.fast_faults
+    counted = {field.name: tally[field.name] for field in fields(SourceFacts)[1:-2]}
     cleaned = {step: tally[f"cleaned {step}"] for step in source.clean}
-    return SourceFacts(source=source.name, **counted, cleaned=cleaned)
+    reason = encode.reason
+    return SourceFacts(source=source.name, **counted, cleaned=cleaned, without_tiktoken=reason)

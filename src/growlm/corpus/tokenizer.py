@@ -106,19 +106,29 @@ def from_json(json: str, *, end_of_text: str, name: str = "tokenizer.json") -> T
     Raises:
         CorpusError: It is no tokenizer, or lacks the end of text.
     """
-    backend = parsed(json, name=name)
+    backend = whole(json, name=name)
     vocab = backend.get_vocab(with_added_tokens=True)
     if end_of_text not in vocab:
         raise _no_end_of_text(backend, end_of_text, name=name)
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = True  # a text that spells the end of text does not end there
     return Tokenizer(
         json=json,
         vocab_size=max(vocab.values()) + 1,
         end_of_text=vocab[end_of_text],
         backend=backend,
     )
+
+
+def whole(json: str, *, name: str = "tokenizer.json") -> tokenizers.Tokenizer:
+    """Return the library's own object, set to give the ids of the whole text and nothing else.
+
+    Raises:
+        CorpusError: It is no tokenizer.
+    """
+    backend = parsed(json, name=name)
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True  # a text that spells the end of text does not end there
+    return backend
 
 
 def parsed(json: str, *, name: str = "tokenizer.json") -> tokenizers.Tokenizer:

@@ -37,6 +37,9 @@ from growlm.recipe.sections import Source
 SHARD_TOKENS = 1 << 30
 FACTS = "facts.json"
 
+SMALL_BYTES = 1 << 22
+"""Text that is quickly encoded, with tiktoken or without."""
+
 
 def duplicates_step(plan: Plan, folder: RunFolder, section: Duplicates) -> Step:
     """Return the step that finds what the sources hold more than once."""
@@ -257,5 +260,14 @@ def _packed(facts: SourceFacts) -> str:
     rest = "".join(f", {number:,} {words}" for words, number in told.items() if number)
     return (
         f"{facts.train_documents:,} documents, {format_count(facts.train_tokens)} tokens to train "
-        f"on; {facts.heldout_documents:,} documents held out{rest}"
+        f"on; {facts.heldout_documents:,} documents held out{rest}{_without_tiktoken(facts)}"
     )
+
+
+def _without_tiktoken(facts: SourceFacts) -> str:
+    """Return why the reference encoded, where tiktoken was wrong or would save some time."""
+    size = facts.train_bytes + facts.heldout_bytes
+    if facts.without_tiktoken is None or not (facts.fast_faults or size > SMALL_BYTES):
+        return ""
+    which = "the rest" if facts.fast_documents else "all"
+    return f"; {which} encoded without tiktoken: {facts.without_tiktoken}"
