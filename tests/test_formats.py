@@ -2,7 +2,6 @@
 
 import json
 import struct
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from growlm.base.errors import CorpusError, FolderError, StorageError
 from growlm.base.files import write_json
 from growlm.corpus import index, shards
 from growlm.corpus.manifest import TokenizerFacts
-from growlm.corpus.prepare import SourceFacts
+from growlm.corpus.source_facts import SourceFacts
 from growlm.pipeline.data import first_windows
 from growlm.pipeline.events import Stop
 from growlm.pipeline.folder import RunFolder, opened
@@ -48,6 +47,8 @@ FACTS = SourceFacts(
     fast_faults=0,
     cleaned={"nfc": 2},
     without_tiktoken=None,
+    benchmarks={"piqa": 64 * "a"},
+    files={"heldout.jsonl": 64 * "b"},
 )
 
 
@@ -102,11 +103,11 @@ def test_a_run_folder_says_which_recipe_it_was_opened_with(tmp_path: Path) -> No
 def test_counts_of_another_version_name_the_folder_to_remove(tmp_path: Path) -> None:
     folder = RunFolder(path=tmp_path)
     path = folder.corpus / "docs" / "facts.json"
-    write_json(path, asdict(FACTS))
+    write_json(path, FACTS.model_dump())
     assert facts_of(folder, "docs") == FACTS
-    write_json(path, {**asdict(FACTS), "later": 1})
+    write_json(path, {**FACTS.model_dump(), "later": 1})
     with pytest.raises(
-        CorpusError, match=r"facts.json to hold this growlm's counts; got later too"
+        CorpusError, match=r"facts.json to hold this growlm's counts; got 'later': Extra inputs"
     ):
         facts_of(folder, "docs")
 

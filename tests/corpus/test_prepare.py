@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -81,7 +80,7 @@ def test_the_facts_are_those_of_the_files(packed, texts_in):
         verify(out / half, full=True)
     assert (facts.bad_utf8, facts.empty) == (1, 1)
     assert facts.train_documents + facts.heldout_documents == 62
-    assert json.loads(json.dumps(asdict(facts)))["source"] == "mine"
+    assert json.loads(facts.model_dump_json())["source"] == "mine"
     (problem,) = map(json.loads, (out / "problems.jsonl").read_text().splitlines())
     assert (problem["kind"], problem["path"], problem["row"]) == ("bad_utf8", "in.jsonl", 62)
     assert len(TokenStream(out / "train").manifest.shards) > 3

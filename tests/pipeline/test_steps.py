@@ -124,6 +124,15 @@ def test_a_text_that_was_only_touched_gives_the_same_shards_so_nothing_is_traine
     assert steps(told, "skipped") == ["prepare:notes", "train:base"]
 
 
+def test_another_version_of_the_cleaning_rules_reads_the_text_anew(
+    growlm, again, steps, monkeypatch
+):
+    monkeypatch.setattr("growlm.pipeline.inputs.CLEAN_VERSION", 2)
+    told = growlm("prepare", again / "tiny.toml", "--out", again / "run", "--json")
+    assert steps(told, "done") == ALL[:3]
+    assert steps(told, "skipped") == []
+
+
 def test_another_tokenizer_packs_and_trains_everything_anew(growlm, again, steps):
     words = ("--out", again / "run", "--json", "--stage", "grown")
     told = growlm("train", again / "tiny.toml", *words, "--set", "tokenizer.vocab_size=310")

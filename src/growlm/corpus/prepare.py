@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -14,15 +13,16 @@ from typing import IO, Any
 import numpy as np
 
 from growlm.base.errors import CorpusError
-from growlm.base.files import storage, whole_folder, write_text
+from growlm.base.files import sha256_file, storage, whole_folder, write_text
 from growlm.corpus import tokenizer as bpe
 from growlm.corpus.documents import Document, Reading, documents, readings
 from growlm.corpus.encoding import Encoder, FastPathError, Ids, encoder
-from growlm.corpus.manifest import TokenizerFacts
+from growlm.corpus.manifest import NAME as MANIFEST, TokenizerFacts
 from growlm.corpus.overlap.actions import touched_tokens
 from growlm.corpus.overlap.rulings import Piece
 from growlm.corpus.overlap.spans import Span
 from growlm.corpus.selecting import DROPPED, EVERYTHING, Part, Selection, parts
+from growlm.corpus.source_facts import SourceFacts
 from growlm.corpus.tokenizer import Tokenizer
 from growlm.corpus.writing import Writer, writer
 from growlm.recipe.sections import Source
@@ -38,72 +38,11 @@ EXAMPLES = "examples.jsonl"
 DOCUMENTS = "documents.jsonl"
 """Where each training document comes from, in the order of the stream."""
 
+FILES = (f"{TRAIN}/{MANIFEST}", f"{VALIDATION}/{MANIFEST}", HELDOUT, PROBLEMS, EXAMPLES, DOCUMENTS)
+"""What a source's facts vouch for, by path; the manifests vouch for the shards."""
+
 BATCH_CHARACTERS = 1 << 18
 """Text encoded at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFacts:
-    """What packing a source came to; bytes are those of the text in UTF-8."""
-
-    source: str
-    train_documents: int
-    heldout_documents: int
-    train_tokens: int
-    heldout_tokens: int
-    train_bytes: int
-    heldout_bytes: int
-
-    bad_utf8: int
-    """Documents with bytes that were not UTF-8."""
-
-    empty: int
-    """Texts of which cleaning left nothing."""
-
-    too_short: int
-    """Texts of fewer characters than the source's ``min_characters``."""
-
-    other_language: int
-    """Texts in another language than the source's."""
-
-    bad_json: int
-    """Lines that are no JSON."""
-
-    no_field: int
-    """Records without their text, or without the id that was asked for."""
-
-    broken_file: int
-    """Files that end early, or are not what their first bytes say."""
-
-    duplicates: int
-    """Documents left out because they stand elsewhere."""
-
-    trimmed: int
-    """Books that lost what stands in others."""
-
-    overlap_dropped: int
-    """Documents left out because examples of benchmarks stand in them."""
-
-    overlap_cut: int
-    """Documents that lost such examples, with what was around them."""
-
-    masked_tokens: int
-    """Training tokens that are read and not learned, because they are such examples."""
-
-    fast_documents: int
-    """Documents that tiktoken encoded."""
-
-    compared_documents: int
-    """Documents that tiktoken and the reference both encoded, with the same ids."""
-
-    fast_faults: int
-    """Documents at which tiktoken failed or gave other ids; the first one ends its use."""
-
-    cleaned: Mapping[str, int]
-    """Texts that each cleaning step of the source changed."""
-
-    without_tiktoken: str | None
-    """Why the reference encoded all documents, or all from some document on."""
 
 
 def train_tokenizer(
@@ -162,7 +101,8 @@ def pack(
     of each held-out document, in the order of the validation shards, ``problems.jsonl`` with
     kind, path, row and words of each record that was lost or spoilt, and ``examples.jsonl`` with
     each example of a benchmark that stands in the training tokens, and in which, and
-    ``documents.jsonl`` with the origin of each training document, in the order of the stream.
+    ``documents.jsonl`` with the origin of each training document, in the order of the stream, and
+    ``facts.json``, which is returned.
 
     Args:
         source: The recipe's section.
@@ -209,35 +149,40 @@ def _pack(
 ) -> SourceFacts:
     facts = tokenizer_facts(tokenizer)
     tally: Counter[str] = Counter()
-    with whole_folder(out) as place, ExitStack() as stack:
-        train, validation = (
-            stack.enter_context(
-                writer(place / half, source=source.name, tokenizer=facts, shard_tokens=shard_tokens)
+    with whole_folder(out) as place:
+        with ExitStack() as stack:
+            train, validation = (
+                stack.enter_context(
+                    writer(
+                        place / half, source=source.name, tokenizer=facts, shard_tokens=shard_tokens
+                    )
+                )
+                for half in (TRAIN, VALIDATION)
             )
-            for half in (TRAIN, VALIDATION)
-        )
-        texts, problems, examples, origins = (
-            stack.enter_context((place / name).open("w", encoding="utf-8"))
-            for name in (HELDOUT, PROBLEMS, EXAMPLES, DOCUMENTS)
-        )
-        found = _kept(_noted(readings(source, folder=folder), problems), tally)
-        for batch in _batches(parts(found, selection, share=share, tally=tally)):
-            for part, ids in _encoded(batch, encode, end_of_text=facts.eos):
-                document = part.document
-                if part.held_out:
-                    tally += _added("heldout", document, ids, validation)
-                    values = {"uid": document.uid, "path": document.path, "text": document.text}
-                    _write_line(texts, values)
-                    continue
-                masked: list[Span] = []
-                if part.piece is not None:
-                    offsets = tokenizer.offsets(document.text)
-                    masked = touched_tokens(offsets, part.piece.masked)
-                    _write_examples(examples, part.piece, offsets, begin=train.tokens)
-                _write_line(origins, _origin(part, len(ids)))
-                tally += _added("train", document, ids, train, masked=masked)
-        _check_halves(source, tally, share=share)
-    return _facts(source, tally, encode)
+            texts, problems, examples, origins = (
+                stack.enter_context((place / name).open("w", encoding="utf-8"))
+                for name in (HELDOUT, PROBLEMS, EXAMPLES, DOCUMENTS)
+            )
+            found = _kept(_noted(readings(source, folder=folder), problems), tally)
+            for batch in _batches(parts(found, selection, share=share, tally=tally)):
+                for part, ids in _encoded(batch, encode, end_of_text=facts.eos):
+                    document = part.document
+                    if part.held_out:
+                        tally += _added("heldout", document, ids, validation)
+                        values = {"uid": document.uid, "path": document.path, "text": document.text}
+                        _write_line(texts, values)
+                        continue
+                    masked: list[Span] = []
+                    if part.piece is not None:
+                        offsets = tokenizer.offsets(document.text)
+                        masked = touched_tokens(offsets, part.piece.masked)
+                        _write_examples(examples, part.piece, offsets, begin=train.tokens)
+                    _write_line(origins, _origin(part, len(ids)))
+                    tally += _added("train", document, ids, train, masked=masked)
+            _check_halves(source, tally, share=share)
+        packed = _facts(source, tally, encode, selection=selection, place=place)
+        packed.write(place)
+    return packed
 
 
 def tokenizer_facts(tokenizer: Tokenizer) -> TokenizerFacts:
@@ -404,11 +349,23 @@ def _nothing(tally: Counter[str]) -> str:
     return ", ".join(told) or "0 empty documents"
 
 
-def _facts(source: Source, tally: Counter[str], encode: Encoder) -> SourceFacts:
-    tally["fast_documents"] = encode.fast_documents
-    tally["compared_documents"] = encode.compared_documents
-    tally["fast_faults"] = encode.fast_faults
-    counted = {field.name: tally[field.name] for field in fields(SourceFacts)[1:-2]}
-    cleaned = {step: tally[f"cleaned {step}"] for step in source.clean}
-    reason = encode.reason
-    return SourceFacts(source=source.name, **counted, cleaned=cleaned, without_tiktoken=reason)
+def _facts(
+    source: Source,
+    tally: Counter[str],
+    encode: Encoder,
+    *,
+    selection: Selection,
+    place: Path,
+) -> SourceFacts:
+    told: dict[str, Any] = {
+        "source": source.name,
+        "fast_documents": encode.fast_documents,
+        "compared_documents": encode.compared_documents,
+        "fast_faults": encode.fast_faults,
+        "cleaned": {step: tally[f"cleaned {step}"] for step in source.clean},
+        "without_tiktoken": encode.reason,
+        "benchmarks": dict(selection.benchmarks),
+        "files": {name: sha256_file(place / name) for name in FILES},
+    }
+    counted = {name: tally[name] for name in SourceFacts.model_fields if name not in told}
+    return SourceFacts(**counted, **told)

@@ -24,6 +24,9 @@ class Selection:
     rulings: Mapping[str, Sequence[Ruling]] = field(default_factory=dict[str, Sequence[Ruling]])
     """What happens about examples of benchmarks that stand in documents, by a document's name."""
 
+    benchmarks: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What it was searched for: SHA-256 of each benchmark's file, by name."""
+
 
 EVERYTHING = Selection()
 

@@ -9,6 +9,7 @@ from growlm.base.errors import CorpusError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
 from growlm.corpus.duplicates import REPORT
+from growlm.corpus.source_facts import NAME as FACTS
 from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
@@ -16,7 +17,6 @@ from growlm.pipeline.exposing import expected
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
-    FACTS,
     duplicates_step,
     facts_of,
     source_step,

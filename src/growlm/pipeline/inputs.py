@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from growlm.corpus.clean import CLEAN_VERSION
 from growlm.corpus.documents import listing
 from growlm.corpus.steps import versions
 from growlm.pipeline.plan import Plan
@@ -17,5 +18,6 @@ def inputs(source: Source, plan: Plan) -> dict[str, Any]:
     return {
         "source": source.model_dump(exclude={"weight", "declared_tokens"}),
         "listing": listing(source, folder=plan.recipe_folder),
+        "clean_version": CLEAN_VERSION,
         "cleaned_by": versions(source.clean, language=source.language is not None),
     }

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from growlm.base.errors import FolderError
+from growlm.corpus.source_facts import NAME as FACTS
 from growlm.pipeline.checking import check_disk, check_sources
 from growlm.pipeline.events import Stop
 from growlm.pipeline.folder import RECIPE, RunFolder, about, existing, opened, origin
@@ -94,7 +95,7 @@ def check_prepared(folder: RunFolder, experiment: Experiment) -> None:
         FolderError: As said.
     """
     names = [source.name for source in experiment.source]
-    missing = [name for name in names if not (folder.corpus / name / "facts.json").is_file()]
+    missing = [name for name in names if not (folder.corpus / name / FACTS).is_file()]
     if missing:
         raise FolderError(
             f"run folder {folder.path} to hold prepared sources",

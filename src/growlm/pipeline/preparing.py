@@ -1,7 +1,6 @@
 """The prepare steps: duplicates, a tokenizer, then the shards and held-out texts of each source."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 from unicodedata import unidata_version
@@ -15,14 +14,14 @@ from growlm.base.files import (
     sha256_file,
     storage,
     write_bytes,
-    write_json,
     write_text,
 )
 from growlm.base.units import format_count
-from growlm.corpus import duplicates, tokenizer as tokenizers
+from growlm.corpus import duplicates, source_facts, tokenizer as tokenizers
 from growlm.corpus.canonical import CANONICAL_VERSION
 from growlm.corpus.engine import Engine, LocalEngine, cores
-from growlm.corpus.prepare import SourceFacts, pack, train_tokenizer
+from growlm.corpus.prepare import pack, train_tokenizer
+from growlm.corpus.source_facts import SourceFacts
 from growlm.corpus.tokenizer import Tokenizer
 from growlm.corpus.trove import TroveEngine
 from growlm.pipeline.engine import Step
@@ -35,7 +34,6 @@ from growlm.recipe.duplicates import Duplicates
 from growlm.recipe.sections import Source
 
 SHARD_TOKENS = 1 << 30
-FACTS = "facts.json"
 
 SMALL_BYTES = 1 << 22
 """Text that is quickly encoded, with tiktoken or without."""
@@ -149,17 +147,9 @@ def facts_of(folder: RunFolder, source: str) -> SourceFacts:
 
     Raises:
         CorpusError: Another version wrote it, or it was changed.
+        StorageError: It cannot be read.
     """
-    path = folder.corpus / source / FACTS
-    values = read_json(path)
-    odd = sorted({field.name for field in fields(SourceFacts)} ^ set(values))
-    if odd:
-        raise CorpusError(
-            f"{path} to hold this growlm's counts",
-            got=f"{', '.join(odd)} too much or missing",
-            fix=f"removing {path.parent}: the source is then prepared again",
-        )
-    return SourceFacts(**values)
+    return source_facts.read(folder.corpus / source)
 
 
 def _search(plan: Plan, folder: RunFolder, section: Duplicates) -> Iterator[Event]:
@@ -228,18 +218,16 @@ def _check_vocabulary(plan: Plan, folder: RunFolder) -> None:
 
 def _pack(plan: Plan, folder: RunFolder, source: Source) -> Iterator[Event]:
     out = folder.corpus / source.name
-    if out.exists():  # packed, but killed before its facts were noted
-        remove(out)
-    facts = pack(
-        source,
-        selection=selection(plan, folder, source.name),
-        folder=plan.recipe_folder,
-        out=out,
-        tokenizer=tokenizer_of(plan, folder),
-        share=plan.experiment.validation.share,
-        shard_tokens=SHARD_TOKENS,
-    )
-    write_json(out / FACTS, asdict(facts))
+    if not out.exists():  # it was packed, but killed before that was noted
+        pack(
+            source,
+            selection=selection(plan, folder, source.name),
+            folder=plan.recipe_folder,
+            out=out,
+            tokenizer=tokenizer_of(plan, folder),
+            share=plan.experiment.validation.share,
+            shard_tokens=SHARD_TOKENS,
+        )
     yield from ()
 
 

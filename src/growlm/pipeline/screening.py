@@ -69,6 +69,7 @@ def selection(plan: Plan, folder: RunFolder, source: str) -> Selection:
     return Selection(
         duplicates=_duplicates(plan, folder, source),
         rulings=rulings.rulings(found, lambda name: section.action_for(source, name)),
+        benchmarks=searched(folder),
     )
 
 
@@ -78,6 +79,7 @@ def selection_key(plan: Plan, folder: RunFolder, source: str) -> dict[str, Any]:
     section = plan.experiment.overlap
     if section is not None:
         key["overlap"] = sha256_file(standings_of(folder, source))
+        key["benchmarks"] = searched(folder)
         key["actions"] = {
             each.name: section.action_for(source, each.name) for each in section.against
         }
@@ -89,6 +91,12 @@ def left_out(plan: Plan, folder: RunFolder, source: str) -> str | None:
     if plan.experiment.duplicates is None:
         return None
     return sha256_file(duplicates.list_of(folder.duplicates, source))
+
+
+def searched(folder: RunFolder) -> dict[str, str]:
+    """Return the SHA-256 of each benchmark that the sources were searched for, by its name."""
+    found = read_json(folder.overlap / overlapping.REPORT)
+    return {each["name"]: each["sha256"] for each in found["benchmarks"]}
 
 
 def standings_of(folder: RunFolder, source: str) -> Path:
