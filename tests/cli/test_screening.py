@@ -150,4 +150,4 @@ def test_a_benchmark_that_is_not_there_is_refused_before_anything_is_read(refusa
 def test_an_action_about_no_source_is_refused(refusal, screened, setting):
     choice = setting('overlap.actions={taels = "drop"}')
     line = refusal("check", screened, *choice, code=2)
-    assert "overlap.actions about sources, tales, notes; got 'taels'. Try tales." in line
+    assert "overlap.actions about sources of text, tales, notes; got 'taels'. Try tales." in line

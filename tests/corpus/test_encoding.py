@@ -45,10 +45,14 @@ def same(found, expected):
     return all(np.array_equal(one, two) for one, two in zip(found, expected, strict=True))
 
 
+def fails(_ids):
+    raise RuntimeError("a panic")
+
+
 class Counted:
     """A fast path that counts its calls, and goes wrong from one of them on."""
 
-    def __init__(self, fast, wrong_from=10**9, wrong=list):
+    def __init__(self, fast, wrong_from=10**9, wrong=fails):
         self.fast, self.wrong_from, self.wrong, self.calls = fast, wrong_from, wrong, 0
 
     def __call__(self, text):
@@ -59,10 +63,6 @@ class Counted:
 
 def other_end(ids):
     return np.append(ids[:-1], ids[-1] + 1)
-
-
-def fails(_ids):
-    raise RuntimeError("a panic")
 
 
 class PanicException(BaseException):

@@ -87,8 +87,15 @@ def exposed(index, *, steps=(2, 5), shares=(1.0, 0.5), masked=False, benchmark="
 
 
 def segment(*examples: Exposed, stage: str = "base", status: Status = "scanned") -> Segment:
-    benchmarks = {"piqa": "ab" * 32} if status == "scanned" else {}
-    return Segment(stage=stage, status=status, steps=9, benchmarks=benchmarks, examples=examples)
+    benchmarks = {"piqa": "ab" * 32} if status in {"scanned", "partly scanned"} else {}
+    return Segment(
+        stage=stage,
+        status=status,
+        steps=9,
+        benchmarks=benchmarks,
+        unsearched=(),
+        examples=examples,
+    )
 
 
 def test_a_ledger_in_mid_stage_knows_what_has_been_and_not_what_will_be():
@@ -119,11 +126,32 @@ def test_totals_add_up_over_stages_and_keep_what_was_only_read_apart():
         (("scanned", "not scanned"), "partial"),
         (("unknown", "scanned"), "partial"),
         (("unknown",), "unknown"),
+        (("partly scanned",), "partial"),
+        (("scanned", "partly scanned"), "partial"),
         (("not scanned",), "unknown"),
     ],
 )
 def test_a_lineage_is_known_when_every_stage_was_searched(statuses, known):
     assert ledger.of([segment(status=status) for status in statuses]).known == known
+
+
+@pytest.mark.parametrize(
+    ("searched", "status", "unsearched"),
+    [
+        ({"a": {"piqa": "x"}, "b": {"piqa": "x"}}, "scanned", ()),
+        ({"a": {"piqa": "x"}, "b": {}}, "partly scanned", ("b",)),
+        ({"a": {"piqa": "x"}, "b": {"piqa": "x", "lambada": "y"}}, "partly scanned", ("a",)),
+        ({"a": {"piqa": "x"}, "b": {"piqa": "another file"}}, "partly scanned", ("b",)),
+        ({"a": {}, "b": {}}, "not scanned", ("a", "b")),
+    ],
+    ids=["both", "one", "one for less", "one for another file", "none"],
+)
+def test_sources_are_searched_together_when_each_was_for_the_same_files(
+    *, searched, status, unsearched
+):
+    found = ledger.search_of(searched)
+    assert (found.status, found.unsearched) == (status, unsearched)
+    assert found.benchmarks.get("piqa", "x") == "x"
 
 
 def test_a_child_has_its_parents_stages_and_those_of_an_unknown_one_are_unknown():

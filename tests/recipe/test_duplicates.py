@@ -23,7 +23,7 @@ def test_a_book_may_not_be_dropped_unreported() -> None:
     [
         (
             'order = ["cod"]',
-            "duplicates.order to name sources, each once, of docs, code; got 'cod'.",
+            "duplicates.order to name sources of text, each once, of docs, code; got 'cod'.",
         ),
         ('order = ["code", "code"]', "got 'code' twice. Try removing one."),
     ],

@@ -9,6 +9,12 @@ from growlm.recipe.experiment import Experiment, crosscheck
 
 Change = tuple[str, str]
 
+PACKED: list[Change] = [
+    ("vocab_size = 512", 'file = "tokenizer.json"'),
+    ('builtin = "code"', 'shards = "theirs/code"'),
+]
+OVERLAP = '[overlap]\nagainst = [{ name = "piqa", file = "piqa.jsonl" }]\n#A\n\n[average]'
+
 MISTAKES: list[tuple[list[Change], str]] = [
     (
         [('from = "base"', 'from = "bas"')],
@@ -97,6 +103,24 @@ MISTAKES: list[tuple[list[Change], str]] = [
         [('source = "docs"', 'source = "doc"')],
         "evaluate.last_word.source to name a source, one of docs, code; got 'doc'. Try docs.",
     ),
+    (
+        [('builtin = "code"', 'shards = "theirs/code"')],
+        "tokenizer.file, the one that wrote the shards of source 'code'; got a tokenizer to be "
+        "trained. Try file with the path of a tokenizer.json: in a run, corpus/tokenizer.json.",
+    ),
+    (
+        [*PACKED, ('builtin = "docs"', 'shards = "theirs/docs"'), ("[average]", OVERLAP)],
+        "a source that is read as text, for [overlap] to search; got shards alone. "
+        "Try removing [overlap].",
+    ),
+    (
+        [*PACKED, ("[average]", '[duplicates]\norder = ["code"]\n\n[average]')],
+        "duplicates.order to name sources of text, each once, of docs; got 'code'. Try docs.",
+    ),
+    (
+        [*PACKED, ("[average]", OVERLAP.replace("#A", 'actions = { code = "drop" }'))],
+        "overlap.actions about sources of text, docs; got 'code'. Try docs.",
+    ),
 ]
 
 
@@ -120,6 +144,8 @@ def test_what_does_not_fit_together_is_told_in_one_line(
         [('kind = "cosine"', 'kind = "resume"')],
         [('kind = "cosine"', 'kind = "cosine"\nrewarm = { factor = 2.0, steps = 20 }')],
         [("{ code = 1.0 }", "{ code = 1.0, docs = 0.0 }")],
+        PACKED,
+        [*PACKED, ("[average]", OVERLAP)],
     ],
 )
 def test_what_fits_together_is_accepted(

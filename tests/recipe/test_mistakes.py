@@ -192,7 +192,7 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         ('builtin = "docs"', 'builtin = "docs"\nfiles = ["a.txt"]'),
-        "source.docs to have exactly one of builtin, files; got builtin and files. "
+        "source.docs to have exactly one of builtin, files, shards; got builtin and files. "
         "Try keeping builtin alone.",
     ),
     (

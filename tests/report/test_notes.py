@@ -50,11 +50,11 @@ def left_out(run, _):
     return run.model_copy(update={"sources": (first.model_copy(update={"left_out": 7}), *others)})
 
 
-def seen(*, examples=2, masked=0, unknown=(), unsearched=()):
+def seen(*, examples=2, masked=0, unknown=(), unsearched=(), partly=()):
     found = BenchmarkView(
         benchmark="piqa", examples=examples, answered=1, exposures=3.25, most=2.0, masked=masked
     )
-    return ExposureView(unsearched=unsearched, unknown=unknown, benchmarks=(found,))
+    return ExposureView(unsearched=unsearched, partly=partly, unknown=unknown, benchmarks=(found,))
 
 
 def exposed(run, edit):
@@ -242,6 +242,8 @@ def test_benchmarks_in_the_text_are_told_model_by_model_with_what_nobody_knows(r
     assert grown == "`grown` was trained on no example of piqa; 1 example it only read."
     view = edit(run, "grown", exposure=seen(unsearched=("base",)))
     assert "those of `base` were not searched" in sentences(view)[0]
+    view = edit(run, "grown", exposure=seen(partly=("base",)))
+    assert "not all those of `base` were searched for benchmarks" in sentences(view)[0]
 
 
 def test_a_run_with_nothing_to_say_says_nothing(run, edit, empty_run):

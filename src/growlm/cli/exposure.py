@@ -13,7 +13,7 @@ from growlm.pipeline.exposing import ledger_of, summary
 
 LINEAGE = {
     "known": "known: the data of every stage were searched",
-    "partial": "partial: of what follows, nothing is known of the stages that were not searched",
+    "partial": "partial: of what follows, nothing is known of stages and sources not searched",
     "unknown": "unknown: no stage's data were searched, so nothing can be said of any benchmark",
 }
 
@@ -42,13 +42,18 @@ def run(options: argparse.Namespace) -> int:
 def _show(found: dict[str, Any], *, examples: bool) -> None:
     print(f"lineage {LINEAGE[found['lineage']]}")
     for segment in found["segments"]:
-        searched = ", ".join(segment["benchmarks"]) or "-"
-        status = segment["status"]
-        print(f"  {segment['stage']}: {status}" + (f" ({searched})" if status == "scanned" else ""))
+        print(f"  {segment['stage']}: {segment['status']}{_searched(segment)}")
     if found["totals"]:
         print_table(_totals(found["totals"]))
     if examples and any(segment["examples"] for segment in found["segments"]):
         print_table(_examples(found["segments"]))
+
+
+def _searched(segment: dict[str, Any]) -> str:
+    if not segment["benchmarks"]:
+        return ""
+    left = f"; not all in {', '.join(segment['unsearched'])}" if segment["unsearched"] else ""
+    return f" ({', '.join(segment['benchmarks'])}{left})"
 
 
 def _totals(totals: list[dict[str, Any]]) -> Table:

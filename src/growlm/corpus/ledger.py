@@ -15,11 +15,11 @@ from growlm.corpus.stretches import Stretch
 
 FORMAT = 1
 
-Status = Literal["scanned", "not scanned", "unknown"]
-"""Of a stage's data: searched for benchmarks, not searched, or not known at all."""
+Status = Literal["scanned", "partly scanned", "not scanned", "unknown"]
+"""Of a stage's data: searched for benchmarks, some of it or for some, not searched, not known."""
 
 Known = Literal["known", "partial", "unknown"]
-"""Of a whole lineage: every stage was searched, some were, none was."""
+"""Of a whole lineage: all of every stage was searched, some of it, none."""
 
 
 class _Entry(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -78,6 +78,9 @@ class Segment(_Entry, frozen=True):
     benchmarks: dict[str, str]
     """What was looked for: SHA-256 of each benchmark's file."""
 
+    unsearched: tuple[str, ...]
+    """Sources that it was trained on and that were not searched for all of them."""
+
     examples: tuple[Exposed, ...]
     """Those that stand in the training tokens, trained on or not."""
 
@@ -97,8 +100,10 @@ class Ledger(_Entry, frozen=True):
     @property
     def known(self) -> Known:
         """Return how much of the lineage was searched."""
-        scanned = [segment.status == "scanned" for segment in self.segments]
-        return "known" if all(scanned) else "partial" if any(scanned) else "unknown"
+        found = {segment.status for segment in self.segments}
+        if found <= {"scanned"}:
+            return "known"
+        return "partial" if found & {"scanned", "partly scanned"} else "unknown"
 
     def totals(self) -> list["Total"]:
         """Return what became of each benchmark that any stage was searched for, by name."""
@@ -112,6 +117,17 @@ class Ledger(_Entry, frozen=True):
             if each.answer_covered and each.exposures and not each.masked:
                 answered.add(example)
         return [_total(name, learned, masked, answered) for name in names]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a stage's sources were searched for, taken together."""
+
+    status: Status
+    benchmarks: dict[str, str]
+    """SHA-256 of the file of each benchmark that any was searched for, by name."""
+    unsearched: tuple[str, ...]
+    """Sources that were not searched for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +157,25 @@ def inherited(ledger: Ledger | None, stages: Iterable[str]) -> tuple[Segment, ..
     if ledger is not None:
         return ledger.segments
     return tuple(_blank(stage, "unknown", steps=0) for stage in stages)
+
+
+def search_of(searched: Mapping[str, Mapping[str, str]]) -> Search:
+    """Return what some sources were searched for, taken together.
+
+    A benchmark is its file: under another SHA-256 its rows may be others. Where two sources mean
+    different files by one name, the first one's counts, and the other was not searched for it.
+
+    Args:
+        searched: For each source, the SHA-256 of each benchmark's file by its name.
+    """
+    wanted: dict[str, str] = {}
+    for benchmarks in searched.values():
+        wanted = {**benchmarks, **wanted}
+    unsearched = tuple(name for name, own in searched.items() if wanted.items() - own.items())
+    if not wanted:
+        return Search(status="not scanned", benchmarks={}, unsearched=tuple(searched))
+    status: Status = "partly scanned" if unsearched else "scanned"
+    return Search(status=status, benchmarks=wanted, unsearched=unsearched)
 
 
 def unscanned(stage: str, *, steps: int) -> Segment:
@@ -232,7 +267,9 @@ def _exposed(source: str, row: Mapping[str, Any], events: list[tuple[int, int, i
 
 
 def _blank(stage: str, status: Status, *, steps: int) -> Segment:
-    return Segment(stage=stage, status=status, steps=steps, benchmarks={}, examples=())
+    return Segment(
+        stage=stage, status=status, steps=steps, benchmarks={}, unsearched=(), examples=()
+    )
 
 
 def _total(

@@ -121,12 +121,25 @@ class Manifest(Facts, frozen=True):
             )
         with storage(path):
             content = path.read_bytes()
+        return cls.parsed(content, name=str(path))
+
+    @classmethod
+    def parsed(cls, content: bytes, *, name: str) -> "Manifest":
+        """Return the manifest that a file holds.
+
+        Args:
+            content: Its bytes.
+            name: How messages call it.
+
+        Raises:
+            CorpusError: It does not hold together.
+        """
         try:
             manifest = cls.model_validate_json(content)
         except ValidationError as error:
-            raise _broken(path, str(error.errors()[0]["msg"])) from error
+            raise _broken(name, str(error.errors()[0]["msg"])) from error
         if not manifest.is_consistent():
-            raise _broken(path, "totals or a source_id that do not follow from its shards")
+            raise _broken(name, "totals or a source_id that do not follow from its shards")
         return manifest
 
     @property
@@ -188,5 +201,5 @@ def dtype_for(vocab: int) -> DtypeName:
     return "u16" if vocab < SMALLEST_WIDE_VOCAB else "i32"
 
 
-def _broken(path: Path, got: str) -> CorpusError:
-    return CorpusError(f"{path} to be a manifest", got=got, fix="preparing the source again")
+def _broken(name: str, got: str) -> CorpusError:
+    return CorpusError(f"{name} to be a manifest", got=got, fix="preparing the source again")

@@ -1,7 +1,7 @@
 """Checking a plan before anything expensive: its sources, its disk, and its table of costs."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
 from growlm.pipeline.exposing import expected
+from growlm.pipeline.fetching import packed_elsewhere, unsearched
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
@@ -42,7 +43,7 @@ class SourceRow:
     name: str
     tokens: int
     known: Known
-    """How the tokens are known: from shards, from the recipe, or guessed from bytes."""
+    """How the tokens are known: from shards' manifests, from the recipe, or guessed from bytes."""
     left_out: int
     """Documents that stand elsewhere, once it is packed."""
     masked_tokens: int
@@ -131,25 +132,31 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
     sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={}, masks={})
     check_epochs(plan, sources)
     data = {stage.name: stage_data(plan, stage, sources) for stage in plan.stages}
-    searched = packed and folder and plan.experiment.overlap
+    searched = packed and (plan.experiment.overlap or len(plan.experiment.texts) < len(rows))
     return Table(
         name=plan.experiment.name,
         vocab_size=plan.vocab_size,
         sources=rows,
         stages=tuple(_stage_row(stage, data[stage.name]) for stage in plan.stages),
         exposures=_exposures(plan, folder, data) if searched and folder else (),
-        notices=tuple(text for stage in plan.stages for text in cautions(plan, stage)),
+        notices=(
+            *(text for stage in plan.stages for text in cautions(plan, stage)),
+            *_unsearched(plan, folder if packed else None),
+        ),
     )
 
 
 def check_sources(plan: Plan) -> None:
-    """Refuse a run whose sources are not all here and readable.
+    """Refuse a run whose sources are not all here and readable, or packed for another tokenizer.
 
     Raises:
         CorpusError: The first that is not.
     """
     for source in plan.experiment.source:
-        listing(source, folder=plan.recipe_folder)
+        if source.shards is not None:
+            packed_elsewhere(plan, source)
+        else:
+            listing(source, folder=plan.recipe_folder)
 
 
 def check_disk(plan: Plan, folder: RunFolder) -> None:
@@ -186,7 +193,7 @@ def _is_packed(plan: Plan, folder: RunFolder) -> bool:
     places = [folder.corpus / source.name / FACTS for source in plan.experiment.source]
     duplicates, overlap = plan.experiment.duplicates, plan.experiment.overlap
     places += [folder.duplicates / REPORT] if duplicates is not None else []
-    places += [standings_of(folder, each.name) for each in plan.experiment.source if overlap]
+    places += [standings_of(folder, each.name) for each in plan.experiment.texts if overlap]
     if not all(place.is_file() for place in (folder.tokenizer, *places)):
         return False
     try:
@@ -219,6 +226,8 @@ def _unpacked_rows(plan: Plan) -> tuple[SourceRow, ...]:
 def _unpacked(source: Source, plan: Plan) -> SourceRow:
     if source.declared_tokens is not None:
         return _unread(source, source.declared_tokens, known="declared")
+    if source.shards is not None:
+        return _elsewhere(source, plan)
     try:
         size = sum(int(each["bytes"]) for each in listing(source, folder=plan.recipe_folder))
     except CorpusError as error:
@@ -233,6 +242,26 @@ def _unpacked(source: Source, plan: Plan) -> SourceRow:
 
 def _unread(source: Source, tokens: int, *, known: Known) -> SourceRow:
     return SourceRow(name=source.name, tokens=tokens, known=known, left_out=0, masked_tokens=0)
+
+
+def _elsewhere(source: Source, plan: Plan) -> SourceRow:
+    packed = packed_elsewhere(plan, source)
+    return SourceRow(
+        name=source.name,
+        tokens=packed.train.n_tok,
+        known="packed",
+        left_out=packed.facts.duplicates,
+        masked_tokens=packed.facts.masked_tokens,
+    )
+
+
+def _unsearched(plan: Plan, folder: RunFolder | None) -> Iterator[str]:
+    """Yield what nobody did to sources that come as shards, as far as they are known."""
+    for source in plan.experiment.source:
+        if source.shards is None or (folder is None and source.declared_tokens is not None):
+            continue
+        known = facts_of(folder, source.name) if folder else packed_elsewhere(plan, source).facts
+        yield from unsearched(plan, source, known)
 
 
 def _exposures(

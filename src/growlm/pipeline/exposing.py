@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from growlm import checkpoint
-from growlm.base.files import read_json, storage
+from growlm.base.files import storage
 from growlm.checkpoint import EXPOSURE, Meta
 from growlm.corpus import ledger
-from growlm.corpus.ledger import Ledger, Segment
+from growlm.corpus.ledger import Ledger, Search, Segment
 from growlm.corpus.prepare import EXAMPLES
 from growlm.corpus.stretches import Stretch
 from growlm.pipeline.data import StageData
 from growlm.pipeline.folder import RunFolder
-from growlm.pipeline.overlapping import REPORT
 from growlm.pipeline.plan import Plan
+from growlm.pipeline.preparing import facts_of
 from growlm.pipeline.stageplan import StagePlan
 
 
@@ -50,16 +50,17 @@ def segments_of(
 
 
 def _own(plan: Plan, stage: StagePlan, folder: RunFolder, data: StageData) -> Segment:
-    if plan.experiment.overlap is None:
+    search = _search(plan, stage, folder)
+    if search.status == "not scanned":
         return ledger.unscanned(stage.name, steps=stage.pace.steps)
-    found = read_json(folder.overlap / REPORT)
     return Segment(
         stage=stage.name,
-        status="scanned",
+        status=search.status,
         steps=stage.pace.steps,
-        benchmarks={each["name"]: each["sha256"] for each in found["benchmarks"]},
+        benchmarks=search.benchmarks,
+        unsearched=search.unsearched,
         examples=ledger.examples(
-            _standing(plan, folder),
+            _standing(folder, stage, search.benchmarks),
             sampler=data.sampler,
             stretch=Stretch(
                 first_sample=data.first_cursor,
@@ -95,12 +96,30 @@ def _segments(path: Path, meta: Meta, lineage: tuple[Any, ...]) -> tuple[Segment
     return ledger.inherited(found, [ancestor.stage for ancestor in lineage])
 
 
-def _standing(plan: Plan, folder: RunFolder) -> dict[str, list[dict[str, Any]]]:
+def _search(plan: Plan, stage: StagePlan, folder: RunFolder) -> Search:
+    """Return what the sources that a stage reads were searched for, by us or who packed them."""
+    own, packed = (
+        {
+            source.name: facts_of(folder, source.name).benchmarks
+            for source in plan.experiment.source
+            if source.name in stage.weights and (source.shards is not None) == brought
+        }
+        for brought in (False, True)
+    )
+    return ledger.search_of({**own, **packed})
+
+
+def _standing(
+    folder: RunFolder, stage: StagePlan, benchmarks: Mapping[str, str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the examples that stand in what a stage reads, of the files that were meant."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for source in plan.experiment.source:
-        path = folder.corpus / source.name / EXAMPLES
+    for name in stage.weights:
+        path = folder.corpus / name / EXAMPLES
+        meant = dict(facts_of(folder, name).benchmarks.items() & benchmarks.items())
         with storage(path), path.open("rb") as file:
-            found[source.name] = [json.loads(line) for line in file]
+            rows = [json.loads(line) for line in file]
+        found[name] = [row for row in rows if row["benchmark"] in meant]
     return found
 
 

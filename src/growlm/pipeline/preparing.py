@@ -24,6 +24,7 @@ from growlm.corpus.prepare import pack, train_tokenizer
 from growlm.corpus.source_facts import SourceFacts
 from growlm.corpus.tokenizer import Tokenizer
 from growlm.corpus.trove import TroveEngine
+from growlm.pipeline import fetching
 from growlm.pipeline.engine import Step
 from growlm.pipeline.events import Event
 from growlm.pipeline.folder import RunFolder
@@ -45,7 +46,7 @@ def duplicates_step(plan: Plan, folder: RunFolder, section: Duplicates) -> Step:
     return Step(
         name="prepare:duplicates",
         key={
-            "inputs": [inputs(source, plan) for source in plan.experiment.source],
+            "inputs": [inputs(source, plan) for source in plan.experiment.texts],
             "section": section.model_dump(exclude={"workers", "engine", "engine_options"}),
             "canonical": [CANONICAL_VERSION, unidata_version],
         },
@@ -62,9 +63,9 @@ def tokenizer_step(plan: Plan, folder: RunFolder) -> Step:
     key: dict[str, Any] = {"tokenizer": section.model_dump(), "share": None, "inputs": []}
     if section.file is None:
         key["share"] = plan.experiment.validation.share
-        sources = plan.experiment.source
+        sources = plan.experiment.texts
         key["selections"] = [selection_key(plan, folder, each.name) for each in sources]
-        key["inputs"] = [inputs(source, plan) for source in plan.experiment.source]
+        key["inputs"] = [inputs(source, plan) for source in sources]
     else:
         brought = tokenizers.load(
             plan.recipe_folder / section.file, end_of_text=section.end_of_text
@@ -81,7 +82,9 @@ def tokenizer_step(plan: Plan, folder: RunFolder) -> Step:
 
 
 def source_step(plan: Plan, folder: RunFolder, source: Source) -> Step:
-    """Return the step that packs one source."""
+    """Return the step that packs one source, or fetches it where it was packed elsewhere."""
+    if source.shards is not None:
+        return _fetch_step(plan, folder, source)
     out = folder.corpus / source.name
     return Step(
         name=f"prepare:{source.name}",
@@ -94,6 +97,18 @@ def source_step(plan: Plan, folder: RunFolder, source: Source) -> Step:
         outputs=(out,),
         precious=False,
         work=lambda: _pack(plan, folder, source),
+        result=lambda: _packed(facts_of(folder, source.name)),
+    )
+
+
+def _fetch_step(plan: Plan, folder: RunFolder, source: Source) -> Step:
+    packed = fetching.packed_elsewhere(plan, source)
+    return Step(
+        name=f"prepare:{source.name}",
+        key={"packed": packed.sha256, "tokenizer": tokenizer_of(plan, folder).sha256},
+        outputs=(folder.corpus / source.name,),
+        precious=False,
+        work=lambda: fetching.fetch(plan, folder, source, packed),
         result=lambda: _packed(facts_of(folder, source.name)),
     )
 
@@ -154,7 +169,7 @@ def facts_of(folder: RunFolder, source: str) -> SourceFacts:
 
 def _search(plan: Plan, folder: RunFolder, section: Duplicates) -> Iterator[Event]:
     duplicates.search(
-        plan.experiment.source,
+        plan.experiment.texts,
         section,
         folder=plan.recipe_folder,
         out=folder.duplicates,
@@ -188,10 +203,10 @@ def _make_tokenizer(plan: Plan, folder: RunFolder) -> Iterator[Event]:
         write_bytes(folder.tokenizer, brought.to_json().encode())
     else:
         train_tokenizer(
-            plan.experiment.source,
+            plan.experiment.texts,
             selections={
                 source.name: selection(plan, folder, source.name)
-                for source in plan.experiment.source
+                for source in plan.experiment.texts
             },
             folder=plan.recipe_folder,
             out=folder.tokenizer,

@@ -15,6 +15,7 @@ from growlm.pipeline.data import Sources, check_epochs, check_held_out, packed_s
 from growlm.pipeline.engine import Step, bring_up_to_date
 from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
 from growlm.pipeline.events import Event, Notice, Stop
+from growlm.pipeline.fetching import check_apart
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
 from growlm.pipeline.origin import operators_of, target_of
@@ -66,6 +67,7 @@ def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
 def prepare(run: Run) -> Iterator[Event]:
     """Bring tokenizer and shards up to date, and check what only they can tell."""
     experiment = run.plan.experiment
+    check_apart(run.plan, run.folder)
     check_benchmarks(run.plan)
     if experiment.duplicates is not None:
         step = duplicates_step(run.plan, run.folder, experiment.duplicates)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import unidata_version
 
-from growlm.base.files import read_json, remove, sha256_file
+from growlm.base.files import digest_of, read_json, remove, sha256_file
 from growlm.base.version import VERSION
 from growlm.corpus import duplicates
 from growlm.corpus.canonical import CANONICAL_VERSION
@@ -27,12 +27,13 @@ def overlap_step(plan: Plan, folder: RunFolder, section: Overlap) -> Step:
 
     What is done about them is no part of it: that can change without another scan.
     """
+    digests = benchmark_digests(plan, section)
     return Step(
         name="prepare:overlap",
         key={
-            "inputs": [inputs(source, plan) for source in plan.experiment.source],
-            "left_out": [left_out(plan, folder, each.name) for each in plan.experiment.source],
-            "against": [_against(plan, each) for each in section.against],
+            "inputs": [inputs(source, plan) for source in plan.experiment.texts],
+            "left_out": [left_out(plan, folder, each.name) for each in plan.experiment.texts],
+            "against": [[each.name, each.fields, digests[each.name]] for each in section.against],
             "rules": section.rules,
             "canonical": [CANONICAL_VERSION, unidata_version],
         },
@@ -69,7 +70,7 @@ def selection(plan: Plan, folder: RunFolder, source: str) -> Selection:
     return Selection(
         duplicates=_duplicates(plan, folder, source),
         rulings=rulings.rulings(found, lambda name: section.action_for(source, name)),
-        benchmarks=searched(folder),
+        benchmarks=benchmark_digests(plan, section),
     )
 
 
@@ -79,7 +80,7 @@ def selection_key(plan: Plan, folder: RunFolder, source: str) -> dict[str, Any]:
     section = plan.experiment.overlap
     if section is not None:
         key["overlap"] = sha256_file(standings_of(folder, source))
-        key["benchmarks"] = searched(folder)
+        key["benchmarks"] = benchmark_digests(plan, section)
         key["actions"] = {
             each.name: section.action_for(source, each.name) for each in section.against
         }
@@ -93,10 +94,17 @@ def left_out(plan: Plan, folder: RunFolder, source: str) -> str | None:
     return sha256_file(duplicates.list_of(folder.duplicates, source))
 
 
-def searched(folder: RunFolder) -> dict[str, str]:
-    """Return the SHA-256 of each benchmark that the sources were searched for, by its name."""
-    found = read_json(folder.overlap / overlapping.REPORT)
-    return {each["name"]: each["sha256"] for each in found["benchmarks"]}
+def benchmark_digests(plan: Plan, section: Overlap) -> dict[str, str]:
+    """Return by name the SHA-256 of each benchmark's file, or of the name of a task.
+
+    Raises:
+        StorageError: A file cannot be read.
+    """
+    places = {each.name: _place(plan, each) for each in section.against}
+    return {
+        name: digest_of(place) if isinstance(place, str) else sha256_file(place)
+        for name, place in places.items()
+    }
 
 
 def standings_of(folder: RunFolder, source: str) -> Path:
@@ -114,7 +122,7 @@ def _asked(
     plan: Plan, section: Overlap, skipped: dict[str, duplicates.Skipped]
 ) -> overlapping.Asked:
     return overlapping.Asked(
-        sources=plan.experiment.source,
+        sources=plan.experiment.texts,
         benchmarks=tuple(
             (each.name, _place(plan, each), _fields(each)) for each in section.against
         ),
@@ -128,12 +136,6 @@ def _place(plan: Plan, against: Against) -> Path | str:
     return against.file if is_task(against.file) else plan.recipe_folder / against.file
 
 
-def _against(plan: Plan, against: Against) -> list[Any]:
-    """Return what a benchmark's examples depend on; a task's are those of its name."""
-    place = _place(plan, against)
-    return [against.name, against.fields, place if isinstance(place, str) else sha256_file(place)]
-
-
 def _fields(against: Against) -> dict[str, str]:
     if not against.fields:
         return dict(fields_of(against.name))
@@ -141,7 +143,7 @@ def _fields(against: Against) -> dict[str, str]:
 
 
 def _scan(plan: Plan, folder: RunFolder, section: Overlap) -> Iterator[Event]:
-    sources = plan.experiment.source
+    sources = plan.experiment.texts
     skipped = {each.name: _duplicates(plan, folder, each.name) for each in sources}
     if folder.overlap.exists():  # what a kill left
         remove(folder.overlap)

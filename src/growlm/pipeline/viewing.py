@@ -11,6 +11,7 @@ from growlm import checkpoint
 from growlm.base.errors import StorageError
 from growlm.base.files import read_json, sha256_file
 from growlm.checkpoint import Meta
+from growlm.corpus.ledger import Ledger, Status
 from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
@@ -123,10 +124,15 @@ def _exposure(path: Path) -> ExposureView | None:
         return None
     found = ledger_of(path)
     return ExposureView(
-        unsearched=tuple(each.stage for each in found.segments if each.status == "not scanned"),
-        unknown=tuple(each.stage for each in found.segments if each.status == "unknown"),
+        unsearched=_stages(found, "not scanned"),
+        partly=_stages(found, "partly scanned"),
+        unknown=_stages(found, "unknown"),
         benchmarks=tuple(BenchmarkView(**asdict(total)) for total in found.totals()),
     )
+
+
+def _stages(found: Ledger, status: Status) -> tuple[str, ...]:
+    return tuple(each.stage for each in found.segments if each.status == status)
 
 
 def _records(folder: RunFolder, stage: str) -> list[AnyRecord]:
@@ -154,14 +160,14 @@ def _tokenizer(plan: Plan, folder: RunFolder) -> TokenizerView:
 
 
 def _source(source: Source, folder: RunFolder) -> SourceView:
-    facts = facts_of(folder, source.name)
+    facts, files = facts_of(folder, source.name), ", ".join(source.files)
     origins = {
         "docs": "the documentation that every Python carries: topics and docstrings",
         "code": "the modules of Python's standard library",
     }
     return SourceView(
         name=source.name,
-        origin=origins[source.builtin] if source.builtin else ", ".join(source.files),
+        origin=origins[source.builtin] if source.builtin else source.shards or files,
         documents=facts.train_documents,
         heldout_documents=facts.heldout_documents,
         train_tokens=facts.train_tokens,

@@ -68,6 +68,11 @@ class Experiment(Section, frozen=True):
     log: Log = Field(default_factory=_log_of)
     """The training log; titled by the recipe's name when absent."""
 
+    @property
+    def texts(self) -> tuple[Source, ...]:
+        """The sources that are read as text, and do not come as shards."""
+        return tuple(source for source in self.source if source.shards is None)
+
     def stage_named(self, name: str) -> Stage:
         """Return a stage by its name.
 
@@ -102,30 +107,48 @@ def crosscheck(experiment: Experiment) -> None:
         _check_context(stage, experiment.stage)
         _check_validation(stage, experiment.validation)
         _check_weights(stage, experiment.source)
+    _check_shards(experiment)
     _check_average(experiment)
     _check_last_word(experiment)
     _check_order(experiment)
     _check_actions(experiment)
 
 
+def _check_shards(experiment: Experiment) -> None:
+    packed = [source for source in experiment.source if source.shards is not None]
+    if packed and experiment.tokenizer.file is None:
+        raise RecipeError(
+            f"tokenizer.file, the one that wrote the shards of source '{packed[0].name}'",
+            got="a tokenizer to be trained",
+            fix="file with the path of a tokenizer.json: in a run, corpus/tokenizer.json",
+        )
+    for section in ("duplicates", "overlap"):
+        if getattr(experiment, section) is not None and not experiment.texts:
+            raise RecipeError(
+                f"a source that is read as text, for [{section}] to search",
+                got="shards alone",
+                fix=f"removing [{section}]",
+            )
+
+
 def _check_order(experiment: Experiment) -> None:
-    names = [source.name for source in experiment.source]
+    names = [source.name for source in experiment.texts]
     order = experiment.duplicates.order if experiment.duplicates else ()
     for position, name in enumerate(order):
         if name not in names or name in order[:position]:
             raise RecipeError(
-                f"duplicates.order to name sources, each once, of {', '.join(names)}",
+                f"duplicates.order to name sources of text, each once, of {', '.join(names)}",
                 got=f"'{name}'" + (" twice" if name in names else ""),
                 fix="removing one" if name in names else nearest(name, names),
             )
 
 
 def _check_actions(experiment: Experiment) -> None:
-    names = [source.name for source in experiment.source]
+    names = [source.name for source in experiment.texts]
     for name in experiment.overlap.actions if experiment.overlap else ():
         if name not in names:
             raise RecipeError(
-                f"overlap.actions about sources, {', '.join(names)}",
+                f"overlap.actions about sources of text, {', '.join(names)}",
                 got=f"'{name}'",
                 fix=nearest(name, names),
             )

@@ -13,6 +13,19 @@ SMALLEST_VOCAB_SIZE = 257
 CleaningStep = Literal["ftfy", "nfc", "spaces", "gutenberg", "undecodable"]
 """A cleaning step that a source may ask for."""
 
+TEXT_KEYS = (
+    "kind",
+    "split",
+    "text_field",
+    "id_field",
+    "clean",
+    "min_characters",
+    "language",
+    "max_lost_share",
+    "max_bad_utf8_share",
+)
+"""Keys of a source that say how its text is read."""
+
 TAKEN_NAMES = {
     "blk": "the sampler",
     "tokenizer": "the run's tokenizer",
@@ -70,6 +83,10 @@ class Source(Section, frozen=True):
     ``.zst`` or ``.bz2``. Addresses too: ``https://``, ``s3://``, ``gs://``, and data sets of the
     Hub as ``hf://datasets/OWNER/NAME@COMMIT?split=train``."""
 
+    shards: str | None = None
+    """A folder of one source as a run packed it, ``corpus/NAME``, by a path relative to the recipe
+    or an address. Its text is not read again, so no key about text stands beside it."""
+
     kind: Literal["prose", "book", "code"] = "prose"
     """What its documents are: books are compared in parts, code with its punctuation."""
 
@@ -109,12 +126,24 @@ class Source(Section, frozen=True):
     @model_validator(mode="after")
     def one_origin(self) -> "Source":
         """Refuse a source with no origin, with two, or under a name that is taken."""
-        check_one_of(self, ("builtin", "files"))
+        check_one_of(self, ("builtin", "files", "shards"))
         if self.name in TAKEN_NAMES:
             raise refusal(
                 f"to have a name that {TAKEN_NAMES[self.name]} does not use itself",
                 got=f"'{self.name}'",
                 fix="another name",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def no_text(self) -> "Source":
+        """Refuse shards with a key about text, which they were packed from already."""
+        given = [key for key in TEXT_KEYS if key in self.model_fields_set]
+        if self.shards is not None and given:
+            raise refusal(
+                "to say how text is read only where text is read",
+                got=f"{given[0]} beside shards",
+                fix=f"removing {given[0]}",
             )
         return self
 

@@ -67,6 +67,9 @@ def _exposed(stage: StageView) -> Iterator[str]:
     if found.unsearched and found.benchmarks:
         ancestors = listing([code(each) for each in found.unsearched])
         yield f"Of the data of {name}, those of {ancestors} were not searched for benchmarks."
+    if found.partly:
+        ancestors = listing([code(each) for each in found.partly])
+        yield f"Of the data of {name}, not all those of {ancestors} were searched for benchmarks."
     for each in found.benchmarks:
         yield _benchmark(name, each)
 

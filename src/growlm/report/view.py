@@ -232,6 +232,8 @@ class ExposureView(View, frozen=True):
 
     unsearched: tuple[str, ...]
     """Stages of its lineage whose data were not searched, though they could have been."""
+    partly: tuple[str, ...]
+    """Stages of its lineage of which only some sources were searched, or not for everything."""
     unknown: tuple[str, ...]
     """Stages of its lineage whose data nobody knows."""
     benchmarks: tuple[BenchmarkView, ...]
