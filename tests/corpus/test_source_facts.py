@@ -10,6 +10,7 @@ from growlm.corpus.source_facts import SourceFacts
 COUNTS: dict[str, Any] = dict.fromkeys(SourceFacts.model_fields, 3) | {
     "source": "mine",
     "cleaned": {"nfc": 2},
+    "without_tiktoken": None,
     "benchmarks": {"piqa": 64 * "a"},
     "files": {"heldout.jsonl": 64 * "b"},
 }
