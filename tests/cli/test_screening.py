@@ -20,13 +20,18 @@ against = [{ name = "lambada", file = "data/lambada.jsonl" }]
 
 @pytest.fixture
 def screened(recipe, edit):
-    """Return a recipe with a passage of its benchmark in five tales."""
+    """Return a recipe with a passage of its benchmark in five tales, and half a line at the end."""
     path = recipe.parent / "data/tales.jsonl"
     lines = path.read_text().splitlines()
     for number in range(0, 50, 10):
         text = " ".join([json.loads(lines[number])["text"]] * 10)
         lines[number] = json.dumps({"text": f"{text} {PASSAGE.upper()}. {text}"})
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + '\n{"text": "and')
+    edit(
+        recipe,
+        f'files = ["data/{path.name}"]',
+        f'files = ["data/{path.name}"]\nmax_lost_share = 0.1',
+    )
     rows = [{"text": "a row that stands nowhere in any of the tales, not even in parts of it"}]
     rows.append({"text": PASSAGE})
     benchmark = recipe.parent / "data/lambada.jsonl"
@@ -50,7 +55,7 @@ def in_training(run):
     return 5 - held
 
 
-def test_what_stands_in_a_benchmark_is_masked_and_its_tokens_are_known(growlm, screened):
+def test_what_stands_in_a_benchmark_is_masked_and_what_was_lost_is_told(growlm, screened):
     run = screened.parent / "run"
     done = growlm("prepare", screened, "--out", run)
     assert done.returncode == 0, done.stderr
@@ -68,6 +73,11 @@ def test_what_stands_in_a_benchmark_is_masked_and_its_tokens_are_known(growlm, s
         assert not targets[first:last].any()
     assert (~targets).sum() == sum(b - a for each in found for a, b in each["tokens"])
     assert facts(run)["masked_tokens"] == stream.masked_tokens == (~targets).sum()
+    tales, notes = json.loads((run / "corpus/overlap/overlap.json").read_text())["sources"]
+    assert (tales["problems"], notes["problems"]) == ({"bad_json": 1}, {})
+    assert [(each["path"], each["row"]) for each in tales["places"]] == [("data/tales.jsonl", 120)]
+    page = (run / "corpus/overlap/overlap.md").read_text()
+    assert "| tales | bad_json | 1 | data/tales.jsonl, row 120 |" in page
 
 
 def test_check_shows_the_masked_tokens_of_packed_sources(growlm, screened, setting):

@@ -16,6 +16,9 @@ from growlm.corpus.packed import can_open
 from growlm.corpus.reading import Form, Lost, Raw, read
 from growlm.recipe.sections import Source
 
+BAD_UTF8 = "bad_utf8"
+"""What a text with bytes that are not UTF-8 is counted as."""
+
 EMPTY, SHORT, FOREIGN = "empty", "too_short", "other_language"
 """Why a text gives no document: nothing is left of it, it is too short, in another language."""
 
@@ -74,6 +77,32 @@ class Reading:
 
     lost: Lost | None
     """What could not be read."""
+
+    @property
+    def problem(self) -> "Problem | None":
+        """What was lost or spoilt, and where; None when nothing was."""
+        if self.lost is not None:
+            kind, said = self.lost.kind, str(self.lost.error)
+        elif self.bad_utf8:
+            kind, said = BAD_UTF8, "bytes that are not UTF-8"
+        else:
+            return None
+        return Problem(kind=kind, path=self.path, row=self.row, said=said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What a source lost or had spoilt at one place."""
+
+    kind: str
+    """How it is counted: a ``Loss``, or ``bad_utf8``."""
+
+    path: str
+
+    row: int
+    """From 0; of a broken file, the first that could not be read."""
+
+    said: str
 
 
 def documents(source: Source, *, folder: Path) -> Iterator[Document]:

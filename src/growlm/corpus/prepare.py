@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -15,7 +16,7 @@ import numpy as np
 from growlm.base.errors import CorpusError
 from growlm.base.files import sha256_file, storage, whole_folder, write_text
 from growlm.corpus import tokenizer as bpe
-from growlm.corpus.documents import Document, Reading, documents, readings
+from growlm.corpus.documents import BAD_UTF8, Document, Reading, documents, readings
 from growlm.corpus.encoding import Encoder, FastPathError, Ids, encoder
 from growlm.corpus.manifest import NAME as MANIFEST, TokenizerFacts
 from growlm.corpus.overlap.actions import touched_tokens
@@ -221,21 +222,15 @@ def _training(
 def _noted(found: Iterable[Reading], file: IO[str]) -> Iterator[Reading]:
     """Yield what was read, and write down what was lost or spoilt."""
     for reading in found:
-        if reading.lost is not None:
-            _write_line(file, _problem(reading, reading.lost.kind, str(reading.lost.error)))
-        elif reading.bad_utf8:
-            _write_line(file, _problem(reading, "bad_utf8", "bytes that are not UTF-8"))
+        if reading.problem is not None:
+            _write_line(file, asdict(reading.problem))
         yield reading
-
-
-def _problem(reading: Reading, kind: str, said: str) -> dict[str, str | int]:
-    return {"kind": kind, "path": reading.path, "row": reading.row, "said": said}
 
 
 def _kept(found: Iterable[Reading], tally: Counter[str]) -> Iterator[Document]:
     """Yield the documents, and count what reading them met."""
     for reading in found:
-        tally["bad_utf8"] += reading.bad_utf8
+        tally[BAD_UTF8] += reading.bad_utf8
         tally.update(f"cleaned {step}" for step in reading.changed)
         if reading.document is not None:
             yield reading.document

@@ -11,7 +11,7 @@ from typing import Any
 from growlm.base.errors import CorpusError, RecipeError, SafetyError
 from growlm.base.files import write_json, write_text
 from growlm.base.units import format_count
-from growlm.corpus.documents import documents, units
+from growlm.corpus.documents import Document, Problem, readings, units
 from growlm.corpus.duplicates import NOTHING, Skipped
 from growlm.corpus.finding import LINE_SUFFIXES, PACKED_SUFFIXES
 from growlm.corpus.overlap import canary
@@ -27,6 +27,9 @@ from growlm.recipe.values import NAME_PATTERN
 
 STEP = "overlap"
 REPORT, PAGE = "overlap.json", "overlap.md"
+
+PLACES = 50
+"""Lost or spoilt records of a kind and a source that the report places."""
 
 CHUNK_CHARACTERS = 1 << 22
 """Text read between two reports of progress."""
@@ -67,9 +70,24 @@ class _Reader:
     sample: list[canary.Planted]
     """Beginnings of documents, to plant canaries in."""
     seen: set[tuple[str, str]]
+    problems: dict[str, Counter[str]]
+    """Records lost or spoilt, by source and kind."""
+    places: dict[str, list[Problem]]
+    """The first of each kind, by source."""
+
+    def _noted(self, source: Source) -> Iterator[Document]:
+        counts = self.problems[source.name] = Counter()
+        places = self.places[source.name] = []
+        for reading in readings(source, folder=self.what.folder):
+            if reading.problem is not None:
+                counts[reading.problem.kind] += 1
+                if counts[reading.problem.kind] <= PLACES:
+                    places.append(reading.problem)
+            if reading.document is not None:
+                yield reading.document
 
     def documents(self, source: Source) -> Iterator[_Text]:
-        found = documents(source, folder=self.what.folder)
+        found = self._noted(source)
         skipped = self.what.duplicates.get(source.name, NOTHING)
         for document in remaining(found, skipped, Counter()):
             self.read[source.name] += 1
@@ -158,7 +176,14 @@ def overlap(what: Asked, *, out: Path, version: str) -> Generator[Event, None, R
     windows = f"{format_count(len(index.hashes))} windows of {len(index.texts):,} texts"
     yield Done(step=f"{STEP}:index", seconds=time.perf_counter() - started, result=windows)
     reader = _Reader(
-        what=what, files=files, started=time.perf_counter(), read=Counter(), sample=[], seen=set()
+        what=what,
+        files=files,
+        started=time.perf_counter(),
+        read=Counter(),
+        sample=[],
+        seen=set(),
+        problems={},
+        places={},
     )
     scanned: list[Scanned] = []
     for source in what.sources:
@@ -239,6 +264,8 @@ def _scan(
         documents=tally["documents"],
         characters=tally["characters"],
         found=tuple(found),
+        problems=reader.problems[source.name],
+        places=tuple(reader.places[source.name]),
     )
 
 

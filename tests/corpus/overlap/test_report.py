@@ -1,13 +1,17 @@
 import json
 from collections import Counter
+from dataclasses import asdict, replace
 
 import pytest
 
+from growlm.corpus.documents import Problem
 from growlm.corpus.overlap import canary
 from growlm.corpus.overlap.canary import Planted
 from growlm.corpus.overlap.index import build
 from growlm.corpus.overlap.report import Scanned, as_json, as_page, report
 from growlm.corpus.overlap.scan import scan
+
+LOST = Problem(kind="bad_json", path="web.jsonl", row=41, said="no JSON | at all")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,8 @@ def made(benchmark_of, prose):
                 documents=tally["documents"],
                 characters=tally["characters"],
                 found=found,
+                problems={"bad_json": 2} if name == "web" else {},
+                places=(LOST,) if name == "web" else (),
             )
         )
     canaries = canary.check(index, [Planted(name="x", text=prose(90))], rules="fast")
@@ -59,6 +65,18 @@ def test_what_was_read_and_looked_for_is_counted(made):
     assert values["overlaps"][0]["hits_by_score"] == {"0.0": 0, "0.2": 0, "0.5": 1, "0.8": 1}
     assert values["canaries"]["overall"] == 1.0
     assert values["settings"]["rules"] == "fast"
+
+
+def test_what_was_lost_is_counted_and_placed(made):
+    books, web = as_json(made)["sources"]
+    assert (books["problems"], books["places"]) == ({}, [])
+    assert web["problems"] == {"bad_json": 2}
+    assert web["places"] == [asdict(LOST)]
+    lines = as_page(made).splitlines()
+    assert "| web | bad_json | 2 | web.jsonl, row 41 |" in lines
+    assert "## Lost or spoilt" in lines
+    whole = replace(made, sources=made.sources[:1])
+    assert "Lost or spoilt" not in as_page(whole)
 
 
 def test_the_rules_stand_beside_the_scores(made):

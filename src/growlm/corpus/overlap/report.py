@@ -1,10 +1,11 @@
 """The report: what was found, as JSON for machines, and as a page for reading."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from growlm.corpus.canonical import CANONICAL_VERSION
+from growlm.corpus.documents import Problem
 from growlm.corpus.overlap.actions import Filtered, gpt3_filter
 from growlm.corpus.overlap.canary import NAME, Canaries
 from growlm.corpus.overlap.index import HOT, RUN, STRIDE, WINDOW, Index, unicode_version
@@ -39,6 +40,12 @@ class Scanned:
     documents: int
     characters: int
     found: tuple[Found, ...]
+
+    problems: Mapping[str, int]
+    """Records that were lost or spoilt, by kind."""
+
+    places: tuple[Problem, ...]
+    """Where the first of them are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +152,8 @@ def as_json(found: Report) -> dict[str, Any]:
                 "name": source.name,
                 "documents": source.documents,
                 "characters": source.characters,
+                "problems": dict(source.problems),
+                "places": [asdict(each) for each in source.places],
                 "documents_with_hits": sum(
                     any(match.runs for match in each.matches) or bool(each.shorts)
                     for each in source.found
@@ -224,6 +233,7 @@ def as_page(found: Report) -> str:
     parts = [
         "# Overlap with benchmarks",
         _opening(found),
+        *_problems(found.sources),
         "## Examples by benchmark and source",
         _table(
             ("benchmark", "source", "clean", "partial", "dirty", "with the answer", "other"),
@@ -268,6 +278,27 @@ def _opening(found: Report) -> str:
         f"were found: {recall}; {found.canaries.controls} of those not planted. Word for word "
         "only: no scan of this kind sees a paraphrase or a translation."
     )
+
+
+def _problems(sources: Iterable[Scanned]) -> Iterator[str]:
+    """Yield what was not read as it should be; nothing where all was."""
+    rows = [
+        [source.name, kind, f"{count:,}", next(_places(source, kind), "-")]
+        for source in sources
+        for kind, count in source.problems.items()
+    ]
+    if rows:
+        yield "## Lost or spoilt"
+        yield _table(("source", "kind", "records", "the first"), rows)
+        yield (
+            "What is lost was not looked through: `bad_json` and `no_field` are records, "
+            "`broken_file` all that comes behind a place. Texts with `bad_utf8` were, with U+FFFD "
+            "for those bytes."
+        )
+
+
+def _places(source: Scanned, kind: str) -> Iterator[str]:
+    return (f"{each.path}, row {each.row}" for each in source.places if each.kind == kind)
 
 
 def _bound(rules: Rules) -> str:
