@@ -20,6 +20,7 @@ from torch import _dynamo
 from growlm import tensorfile
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
+from growlm.corpus import documents
 from growlm.pipeline import engine
 from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
@@ -102,6 +103,19 @@ def kill_at(step: str | None, chances: int) -> None:
     Writer.write = write_half
 
 
+def kill_in_text(step: str, texts: int) -> None:
+    """Die when a step has read so many texts."""
+    countdown = Countdown(step, texts)
+    engine.Begun = countdown.after(engine.Begun)
+    reading = documents._reading
+
+    def risky(*arguments: Any) -> documents.Reading:
+        countdown.risk()
+        return reading(*arguments)
+
+    documents._reading = risky
+
+
 def kill_in_weights(pieces: int) -> None:
     """Die while weights are streamed, when so many pieces of them have been written."""
     countdown = Countdown(None, pieces)
@@ -141,6 +155,7 @@ def become(user: int) -> None:
 
 MISHAPS: dict[str, Callable[..., None]] = {
     "kill_at": kill_at,
+    "kill_in_text": kill_in_text,
     "kill_in_weights": kill_in_weights,
     "signal_at": signal_at,
     "limit_files": limit_files,

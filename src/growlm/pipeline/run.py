@@ -11,7 +11,13 @@ from growlm.base.files import sha256_bytes, sha256_file, storage, write_json
 from growlm.growth.certificate import Certificate
 from growlm.pipeline.averaging import average
 from growlm.pipeline.cautions import cautions
-from growlm.pipeline.data import Sources, check_epochs, check_held_out, packed_sources
+from growlm.pipeline.data import (
+    Sources,
+    check_epochs,
+    check_held_out,
+    check_shards,
+    packed_sources,
+)
 from growlm.pipeline.engine import Step, bring_up_to_date
 from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
 from growlm.pipeline.events import Event, Notice, Stop
@@ -65,7 +71,7 @@ def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
 
 
 def prepare(run: Run) -> Iterator[Event]:
-    """Bring tokenizer and shards up to date, and check what only they can tell."""
+    """Bring tokenizer and shards up to date, and check them and what only they can tell."""
     experiment = run.plan.experiment
     check_apart(run.plan, run.folder)
     check_benchmarks(run.plan)
@@ -79,6 +85,8 @@ def prepare(run: Run) -> Iterator[Event]:
     check_tokenizer(run.plan, run.folder)
     for source in run.plan.experiment.source:
         yield from bring_up_to_date(source_step(run.plan, run.folder, source), run.folder)
+    names = [source.name for source in experiment.source]
+    check_shards(run.folder, names, tokenizer=sha256_file(run.folder.tokenizer))
     check_epochs(run.plan, packed_sources(run.plan, run.folder))
     check_held_out(run.plan, run.folder)
 
