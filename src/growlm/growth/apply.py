@@ -310,4 +310,7 @@ def _filling(  # noqa: PLR0917 - one caller, above
         return torch.zeros(shape, dtype=tensor.dtype)
     std = float(tensor.std()) if fill == "random" else STD
     std *= float(axis.read[-1]) if fill == "random" and role == "reads" else 1.0
+    if role == "reads" and fill in {"mean", "zero"}:
+        # What reads padding is free, so it is drawn the fast way.
+        return draw.uniform(shape, like=tensor).mul_(std)
     return draw.normal(shape, std=std, like=tensor)
