@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from growlm import checkpoint
 from growlm.runlog import Apart, Copies, ValidationLoss, read
 
 ALL = [
@@ -57,6 +58,20 @@ def test_an_edit_of_the_recipe_redoes_what_depends_on_it(growlm, again, steps, *
     assert steps(told, "done") == redone
     assert steps(told, "skipped") == [step for step in ALL if step not in redone]
     assert steps(growlm(*words), "skipped") == ALL
+
+
+def test_an_average_is_made_anew_of_the_same_weights_that_say_another_thing(growlm, again, steps):
+    final = again / "run/stages/grown/training/final"
+    meta = checkpoint.read_meta(final)
+    other = meta.model_copy(update={"training": {**meta.training, "context": 31}})
+    content = {**other.model_dump(mode="json"), checkpoint.DIGEST: checkpoint.identity(other)}
+    (final / checkpoint.META).write_text(json.dumps(content))
+    before = checkpoint.read_meta(again / "run/stages/grown/average")
+    told = growlm("run", again / "tiny.toml", "--out", again / "run", "--json")
+    assert "average:grown" in steps(told, "done")
+    after = checkpoint.read_meta(again / "run/stages/grown/average")
+    assert after.weights_sha256 == before.weights_sha256
+    assert (before.training["context"], after.training["context"]) == (32, 31)
 
 
 def test_an_edited_parent_is_followed_by_its_child_but_not_by_the_control(growlm, again, steps):

@@ -228,7 +228,7 @@ def _average_step(run: Run, stage: StagePlan) -> Step:
 
     return Step(
         name=f"average:{stage.name}",
-        key={"weights": [checkpoint.read_meta(path).weights_sha256 for path in paths]},
+        key={"checkpoints": [checkpoint.identity(checkpoint.read_meta(path)) for path in paths]},
         outputs=(out,),
         precious=True,
         work=work,
