@@ -17,11 +17,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from setting import setting
 
 from growlm.corpus.documents import documents
 from growlm.corpus.duplicates import CLUSTERS, search
@@ -169,17 +169,6 @@ def cells(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, str, 
         yield "datatrove's own step", f"{size:.1f}", speed, recall(told["gone"], some)
 
 
-def setting() -> str:
-    """Return hardware, date and commit in a line."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    return (
-        f"One core of {platform.machine()}, Python {platform.python_version()}, numpy "
-        f"{np.__version__}; {datetime.now(UTC):%Y-%m-%d}, commit {commit}"
-    )
-
-
 def main() -> None:
     """Print the table, and keep it in a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -196,7 +185,8 @@ def main() -> None:
             "| --- | ---: | ---: | --- |",
             *(f"| {' | '.join(row)} |" for row in cells(options, Path(folder))),
         ]
-    shown = "\n".join(["# Near-duplicates", "", setting() + ".", "", *table])
+    details = ["one core", f"Python {platform.python_version()}", f"numpy {np.__version__}"]
+    shown = "\n".join(["# Near-duplicates", "", setting(*details) + ".", "", *table])
     print(shown)
     if options.out is not None:
         options.out.write_text(shown + "\n", encoding="utf-8")

@@ -19,10 +19,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from setting import setting
 
 from growlm.corpus.documents import documents
 from growlm.corpus.overlap import canary
@@ -179,18 +179,6 @@ def measure(options: argparse.Namespace) -> tuple[str, list[Row]]:
     return about, rows
 
 
-def setting() -> str:
-    """Return hardware, date and commit in a line."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    return (
-        f"{platform.machine()} CPU, one of {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, numpy {np.__version__}; {datetime.now(UTC):%Y-%m-%d}, "
-        f"commit {commit}"
-    )
-
-
 def main() -> None:
     """Print the table, and keep it in a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,11 +191,16 @@ def main() -> None:
     options = parser.parse_args()
     about, rows = measure(options)
     names = " ".join(path.name for path in options.against)
+    details = [
+        f"one of {os.cpu_count()} cores",
+        f"Python {platform.python_version()}",
+        f"numpy {np.__version__}",
+    ]
     shown = "\n\n".join(
         [
             "# The overlap scan",
             f"`python benchmarks/overlap.py`, against {names}: {about}.",
-            setting() + ".",
+            setting(*details) + ".",
             table(rows),
         ]
     )

@@ -15,10 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from setting import setting
 
 SHORT_CHARACTERS, LONG_CHARACTERS = 4_000, 500_000
 WORDS = 50_000
@@ -128,17 +128,6 @@ def rows(options: argparse.Namespace) -> Iterator[str]:
         yield f"| {megabytes:g} MB | {' | '.join(cells)} |"
 
 
-def setting() -> str:
-    """Return hardware, date and commit in a line."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    return (
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}"
-    )
-
-
 def main() -> None:
     """Print the table, and keep it in a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -152,7 +141,8 @@ def main() -> None:
         "| ---: | ---: | ---: | ---: | ---: |",
         *rows(options),
     ]
-    shown = "\n".join(["# Memory of prepare", "", setting() + ".", "", *table])
+    details = [f"{os.cpu_count()} cores", f"Python {platform.python_version()}"]
+    shown = "\n".join(["# Memory of prepare", "", setting(*details) + ".", "", *table])
     print(shown)
     if options.out is not None:
         options.out.write_text(shown + "\n", encoding="utf-8")

@@ -9,18 +9,16 @@ of one core, to which the process is bound where the system lets it.
 import argparse
 import itertools
 import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from setting import setting
 
 from growlm.corpus.exposure import Span, exposures
 from growlm.corpus.inverse import draws_of
@@ -232,17 +230,6 @@ def line(row: Row, repeats: int) -> str:
     return f"| {row.name} | {row.shown(statistics.median(ours))} | {spread} | {other} |"
 
 
-def setting() -> str:
-    """Return hardware, versions, date and commit in a line."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    return (
-        f"{platform.machine()} CPU, {os.cpu_count()} cores of which one is used, numpy "
-        f"{np.__version__}; {datetime.now(UTC):%Y-%m-%d}, commit {commit}"
-    )
-
-
 def one_core() -> None:
     """Bind the process to one of its cores, where that can be done."""
     if hasattr(os, "sched_setaffinity"):
@@ -260,6 +247,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = [*batches(options.tokens, Path(folder)), *orders()]
         lines = [line(row, options.repeats) for row in rows]
+    details = [f"{os.cpu_count()} cores of which one is used", f"numpy {np.__version__}"]
     shown = "\n".join(
         [
             "# The sampler beside a shuffled permutation in memory",
@@ -269,7 +257,7 @@ def main() -> None:
             f"million slots takes {9 * sum(SLOTS) / 1e6:.0f} MB; the sampler remembers draws of "
             "under 1 MB.",
             "",
-            setting() + ".",
+            setting(*details) + ".",
             "",
             "| what | growlm | (spread) | a shuffled permutation |",
             "| --- | ---: | ---: | ---: |",

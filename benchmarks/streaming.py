@@ -8,7 +8,6 @@ says on which disk.
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -17,10 +16,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from setting import setting
 from torch import Tensor
 
 from growlm.corpus.tokenizer import train
@@ -156,18 +155,6 @@ def table(found: dict[str, list[Run]]) -> str:
     return "\n".join(lines)
 
 
-def setting() -> str:
-    """Return hardware, date and commit in a line."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (
-        f"{platform.machine()} CPU, {os.cpu_count()} cores, {memory:.0f} GiB of memory, torch "
-        f"{torch.__version__}; {datetime.now(UTC):%Y-%m-%d}, commit {commit}"
-    )
-
-
 def main() -> None:
     """Print the table, and keep it in a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -179,6 +166,12 @@ def main() -> None:
         parent, config = Path(folder, "parent"), shape(options.layers)
         make_parent(parent, config)
         found = dict(rows(parent, options.repeats))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    details = [
+        f"{os.cpu_count()} cores",
+        f"{memory:.0f} GiB of memory",
+        f"torch {torch.__version__}",
+    ]
     shown = "\n".join(
         [
             "# Growing tensor by tensor",
@@ -187,7 +180,7 @@ def main() -> None:
             f"{options.repeats}`: a parent of {parameters(config):,} parameters in fp32. Medians; "
             "of the memory, the largest.",
             "",
-            setting() + ".",
+            setting(*details) + ".",
             "",
             table(found),
         ]

@@ -12,16 +12,15 @@ import argparse
 import os
 import platform
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from setting import setting
 
 from growlm.corpus.documents import Document, documents
 from growlm.corpus.encoding import Ids, encoder
@@ -149,18 +148,6 @@ def rows(options: argparse.Namespace) -> Iterator[str]:
     yield total.row()
 
 
-def setting(tokenizer: Path) -> str:
-    """Return hardware, versions, date and commit in a line."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    return (
-        f"{tokenizer.name}; one core of {platform.machine()}, Python {platform.python_version()}, "
-        f"tiktoken {version('tiktoken')}, tokenizers {version('tokenizers')}; "
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}"
-    )
-
-
 def main() -> None:
     """Print the table, and keep it in a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -176,7 +163,11 @@ def main() -> None:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *rows(options),
     ]
-    shown = "\n".join(["# Tokens", "", setting(options.tokenizer) + ".", "", *table])
+    libraries = [f"{name} {version(name)}" for name in ("tiktoken", "tokenizers")]
+    details = ["one core", f"Python {platform.python_version()}", *libraries]
+    shown = "\n".join(
+        ["# Tokens", "", f"{options.tokenizer.name}; {setting(*details)}.", "", *table]
+    )
     print(shown)
     if options.out is not None:
         options.out.write_text(shown + "\n", encoding="utf-8")
