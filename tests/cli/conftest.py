@@ -1,6 +1,7 @@
 """What tests of commands ask of them: one line where something is wrong, and nothing lost."""
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -102,3 +103,32 @@ def as_nobody() -> Callable[[], AbstractContextManager[None]]:
             os.seteuid(before)
 
     return nobody
+
+
+PASSAGE = (
+    "The lantern over the harbor wall went out twice before midnight, and each time the old "
+    "keeper climbed the ninety steps, lit it again, and came down without a word to the boats"
+)
+SEARCHED = """[overlap]
+against = [{ name = "lambada", file = "data/lambada.jsonl" }]
+action = "report"
+
+[mixture]"""
+
+
+@pytest.fixture(scope="session")
+def write_searched(write_tiny: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """Return a function: a folder -> a recipe in it with its benchmark's passage in six tales."""
+
+    def write(folder: Path) -> Path:
+        recipe = write_tiny(folder)
+        path = folder / "data/tales.jsonl"
+        lines = path.read_text().splitlines()
+        for number in range(0, 60, 10):
+            lines[number] = json.dumps({"text": PASSAGE})
+        path.write_text("\n".join(lines) + "\n")
+        (folder / "data/lambada.jsonl").write_text(json.dumps({"text": PASSAGE}))
+        recipe.write_text(recipe.read_text().replace("[mixture]", SEARCHED))
+        return recipe
+
+    return write

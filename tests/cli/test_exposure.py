@@ -7,29 +7,12 @@ import pytest
 from growlm.corpus.mixture import Sampler
 from growlm.corpus.schedules import Layout, Phase, Weighting
 
-PASSAGE = (
-    "The lantern over the harbor wall went out twice before midnight, and each time the old "
-    "keeper climbed the ninety steps, lit it again, and came down without a word to the boats"
-)
-SECTION = """[overlap]
-against = [{ name = "lambada", file = "data/lambada.jsonl" }]
-action = "report"
-
-[mixture]"""
-
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, write_tiny, growlm):
+def run(tmp_path_factory, write_searched, growlm):
     """Return the folder of a run with a passage of its benchmark in six tales."""
     folder = tmp_path_factory.mktemp("exposed")
-    recipe = write_tiny(folder)
-    path = folder / "data/tales.jsonl"
-    lines = path.read_text().splitlines()
-    for number in range(0, 60, 10):
-        lines[number] = json.dumps({"text": PASSAGE})
-    path.write_text("\n".join(lines) + "\n")
-    (folder / "data/lambada.jsonl").write_text(json.dumps({"text": PASSAGE}))
-    recipe.write_text(recipe.read_text().replace("[mixture]", SECTION))
+    recipe = write_searched(folder)
     done = growlm("run", recipe, "--out", folder / "run")
     assert done.returncode == 0, done.stderr
     return folder / "run"

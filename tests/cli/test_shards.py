@@ -8,30 +8,14 @@ import pytest
 
 from growlm.corpus.manifest import Manifest
 
-PASSAGE = (
-    "The lantern over the harbor wall went out twice before midnight, and each time the old "
-    "keeper climbed the ninety steps, lit it again, and came down without a word to the boats"
-)
-SECTION = """[overlap]
-against = [{ name = "lambada", file = "data/lambada.jsonl" }]
-action = "report"
-
-[mixture]"""
 TALES, NOTES = 'files = ["data/tales.jsonl"]', 'files = ["data/notes"]'
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory, write_tiny, growlm):
+def theirs(tmp_path_factory, write_searched, growlm):
     """Return the folder of a recipe whose run has prepared its sources, searched ones."""
     folder = tmp_path_factory.mktemp("theirs")
-    recipe = write_tiny(folder)
-    path = folder / "data/tales.jsonl"
-    lines = path.read_text().splitlines()
-    for number in range(0, 60, 10):
-        lines[number] = json.dumps({"text": PASSAGE})
-    path.write_text("\n".join(lines) + "\n")
-    (folder / "data/lambada.jsonl").write_text(json.dumps({"text": PASSAGE}))
-    recipe.write_text(recipe.read_text().replace("[mixture]", SECTION))
+    recipe = write_searched(folder)
     done = growlm("prepare", recipe, "--out", folder / "run")
     assert done.returncode == 0, done.stderr
     return folder
@@ -155,13 +139,10 @@ def test_where_they_were_searched_is_known_and_where_not_is_said(growlm, ours, t
     assert found["notices"] == packed["notices"]
 
 
-def test_what_was_not_looked_for_in_them_is_said(growlm, ours, edit):
-    edit(
-        ours,
-        "[mixture]",
-        SECTION.replace("lambada", "quiz").replace("[mix", "[duplicates]\n\n[mix"),
-    )
-    (ours.parent / "data/quiz.jsonl").write_text(json.dumps({"text": PASSAGE}))
+def test_what_was_not_looked_for_in_them_is_said(growlm, ours, theirs, edit):
+    against = '[overlap]\nagainst = [{ name = "quiz", file = "data/quiz.jsonl" }]'
+    edit(ours, "[mixture]", f"{against}\n\n[duplicates]\n\n[mixture]")
+    shutil.copy(theirs / "data/lambada.jsonl", ours.parent / "data/quiz.jsonl")
     assert table(growlm, ours)["notices"][-2:] == [
         "source 'tales' comes as shards: [duplicates] does not look for its texts in the other "
         "sources",

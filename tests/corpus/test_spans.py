@@ -2,7 +2,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings, strategies as st
 
-from growlm.corpus.overlap.spans import merged, union
+from growlm.corpus.spans import merged, union
 
 SPANS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(1, 9)).map(lambda pair: (pair[0], sum(pair)))

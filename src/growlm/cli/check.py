@@ -2,13 +2,14 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
 
 from growlm.base.units import format_bytes, format_count
 from growlm.cli import options as shared
-from growlm.cli.tables import print_table
+from growlm.cli.tables import EXPOSURE, exposure_cells, print_table
 from growlm.pipeline import checking
 from growlm.pipeline.folder import owned
 from growlm.pipeline.open import plan_of
@@ -83,12 +84,10 @@ def _rates(found: checking.Table) -> Table:
 
 def _exposures(found: checking.Table) -> Table:
     table = Table("stage", "lineage", "benchmark")
-    for name in ("trained on by its end", "with the answer", "exposures", "most", "masked"):
+    for name in (f"{EXPOSURE[0]} by its end", *EXPOSURE[1:]):
         table.add_column(name, justify="right")
     for row in found.exposures:
-        counts = (f"{row.examples:,}", f"{row.answered:,}", f"{row.exposures:.2f}")
-        rest = (f"{row.most:.2f}", f"{row.masked:,}")
-        table.add_row(row.stage, row.lineage, row.benchmark, *counts, *rest)
+        table.add_row(row.stage, row.lineage, row.benchmark, *exposure_cells(asdict(row)))
     return table
 
 

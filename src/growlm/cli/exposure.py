@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from growlm.cli import options as shared
-from growlm.cli.tables import print_table
+from growlm.cli.tables import EXPOSURE, exposure_cells, print_table
 from growlm.pipeline.exposing import ledger_of, summary
 
 LINEAGE = {
@@ -58,17 +58,10 @@ def _searched(segment: dict[str, Any]) -> str:
 
 def _totals(totals: list[dict[str, Any]]) -> Table:
     table = Table("benchmark")
-    for name in ("trained on", "with the answer", "exposures", "most", "masked"):
+    for name in EXPOSURE:
         table.add_column(name, justify="right")
     for each in totals:
-        table.add_row(
-            each["benchmark"],
-            f"{each['examples']:,}",
-            f"{each['answered']:,}",
-            f"{each['exposures']:.2f}",
-            f"{each['most']:.2f}",
-            f"{each['masked']:,}",
-        )
+        table.add_row(each["benchmark"], *exposure_cells(each))
     return table
 
 

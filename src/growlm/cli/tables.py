@@ -1,6 +1,8 @@
 """Tables and paragraphs on standard output; no table is cut to the width of a pipe."""
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
@@ -9,6 +11,21 @@ from rich.table import Table
 PIPE_COLUMNS = 240
 PROSE_COLUMNS = 100
 """Columns that a paragraph fills, at most."""
+
+
+EXPOSURE = ("trained on", "with the answer", "exposures", "most", "masked")
+"""Columns that say what a model was trained on of a benchmark."""
+
+
+def exposure_cells(total: Mapping[str, Any]) -> list[str]:
+    """Return those columns' cells."""
+    return [
+        f"{total['examples']:,}",
+        f"{total['answered']:,}",
+        f"{total['exposures']:.2f}",
+        f"{total['most']:.2f}",
+        f"{total['masked']:,}",
+    ]
 
 
 def print_table(table: Table) -> None:

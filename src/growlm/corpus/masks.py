@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from growlm.base.errors import CorpusError
 from growlm.base.files import storage
-from growlm.corpus.overlap.spans import Span
+from growlm.corpus.spans import Span
 
 SUFFIX = ".mask"
 MAGIC = b"CPMASK01"

@@ -21,9 +21,9 @@ from growlm.corpus.encoding import Encoder, FastPathError, Ids, encoder
 from growlm.corpus.manifest import NAME as MANIFEST, TokenizerFacts
 from growlm.corpus.overlap.actions import touched_tokens
 from growlm.corpus.overlap.rulings import Piece
-from growlm.corpus.overlap.spans import Span
 from growlm.corpus.selecting import DROPPED, EVERYTHING, Part, Selection, parts
 from growlm.corpus.source_facts import SourceFacts
+from growlm.corpus.spans import Span
 from growlm.corpus.tokenizer import Tokenizer
 from growlm.corpus.writing import Writer, writer
 from growlm.recipe.sections import Source

@@ -21,7 +21,7 @@ from growlm.corpus.manifest import (
     describe,
     dtype_for,
 )
-from growlm.corpus.overlap.spans import Span, merged
+from growlm.corpus.spans import Span, merged
 
 CRC_BLOCK_BYTES = 1 << 22
 MAX_SHARD_TOKENS = 1 << 30

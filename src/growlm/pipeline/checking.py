@@ -9,7 +9,7 @@ from growlm.base.errors import CorpusError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
 from growlm.corpus.duplicates import REPORT
-from growlm.corpus.source_facts import NAME as FACTS
+from growlm.corpus.source_facts import NAME as FACTS, SourceFacts
 from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
@@ -208,14 +208,7 @@ def _is_packed(plan: Plan, folder: RunFolder) -> bool:
 
 def _packed_rows(packed: Sources, folder: RunFolder) -> tuple[SourceRow, ...]:
     return tuple(
-        SourceRow(
-            name=name,
-            tokens=count,
-            known="packed",
-            left_out=facts_of(folder, name).duplicates,
-            masked_tokens=facts_of(folder, name).masked_tokens,
-        )
-        for name, count in packed.tokens.items()
+        _packed(name, count, facts_of(folder, name)) for name, count in packed.tokens.items()
     )
 
 
@@ -246,12 +239,16 @@ def _unread(source: Source, tokens: int, *, known: Known) -> SourceRow:
 
 def _elsewhere(source: Source, plan: Plan) -> SourceRow:
     packed = packed_elsewhere(plan, source)
+    return _packed(source.name, packed.train.n_tok, packed.facts)
+
+
+def _packed(name: str, tokens: int, facts: SourceFacts) -> SourceRow:
     return SourceRow(
-        name=source.name,
-        tokens=packed.train.n_tok,
+        name=name,
+        tokens=tokens,
         known="packed",
-        left_out=packed.facts.duplicates,
-        masked_tokens=packed.facts.masked_tokens,
+        left_out=facts.duplicates,
+        masked_tokens=facts.masked_tokens,
     )
 
 
@@ -267,10 +264,9 @@ def _unsearched(plan: Plan, folder: RunFolder | None) -> Iterator[str]:
 def _exposures(
     plan: Plan, folder: RunFolder, data: Mapping[str, StageData]
 ) -> tuple[ExposureRow, ...]:
-    found = {stage.name: expected(plan, stage, folder, data) for stage in plan.stages}
     return tuple(
         ExposureRow(stage=stage, lineage=ledger.known, **asdict(total))
-        for stage, ledger in found.items()
+        for stage, ledger in expected(plan, folder, data).items()
         for total in ledger.totals()
     )
 

@@ -72,22 +72,22 @@ def _own(plan: Plan, stage: StagePlan, folder: RunFolder, data: StageData) -> Se
     )
 
 
-def expected(
-    plan: Plan, stage: StagePlan, folder: RunFolder, datas: Mapping[str, StageData]
-) -> Ledger:
-    """Return what a stage and the stages that it grows from will have trained on in the end.
+def expected(plan: Plan, folder: RunFolder, data: Mapping[str, StageData]) -> dict[str, Ledger]:
+    """Return what each stage and those that it grows from will have trained on in the end.
 
     Args:
         plan: The plan, whose sources are packed.
-        stage: The stage.
         folder: The run's folder.
-        datas: What each stage reads, by its name.
+        data: What each stage reads, by its name.
     """
-    oldest, *_ = lineage = plan.ancestry(stage)
-    outside = oldest.origin.parent_path
-    before = ledger_of(outside).segments if outside is not None else ()
-    own = (_own(plan, each, folder, datas[each.name]) for each in lineage)
-    return ledger.of((*before, *own))
+    own = {stage.name: _own(plan, stage, folder, data[stage.name]) for stage in plan.stages}
+    found: dict[str, Ledger] = {}
+    for stage in plan.stages:
+        oldest, *_ = lineage = plan.ancestry(stage)
+        outside = oldest.origin.parent_path
+        before = ledger_of(outside).segments if outside is not None else ()
+        found[stage.name] = ledger.of((*before, *(own[each.name] for each in lineage)))
+    return found
 
 
 def _segments(path: Path, meta: Meta, lineage: tuple[Any, ...]) -> tuple[Segment, ...]:

@@ -18,10 +18,11 @@ from growlm.corpus.overlap import canary
 from growlm.corpus.overlap.benchmark import Benchmark, fields_of, parse_fields, read_benchmark
 from growlm.corpus.overlap.index import Index, build
 from growlm.corpus.overlap.report import Report, Scanned, as_json, as_page, report
-from growlm.corpus.overlap.scan import Found, Rules, scan
+from growlm.corpus.overlap.scan import Found, scan
 from growlm.corpus.overlap.tasks import PREFIX, is_task, read_task
 from growlm.corpus.selecting import remaining
 from growlm.pipeline.events import Begun, Done, Event, Progress
+from growlm.recipe.overlap import Rules
 from growlm.recipe.sections import Source
 from growlm.recipe.values import NAME_PATTERN
 

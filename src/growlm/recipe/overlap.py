@@ -9,7 +9,11 @@ from growlm.base.errors import nearest
 from growlm.recipe.values import Name, Section, refusal
 
 Action = Literal["report", "mask", "excise", "drop"]
-"""What is done about an example that stands in a document."""
+"""What is done about an example that stands in a document: nothing, loss weight 0 on its tokens, a
+cut, or the end of the document."""
+
+Rules = Literal["fast", "exact"]
+"""Where words in a row are looked for: inside reportable runs, or everywhere."""
 
 
 class Against(Section, frozen=True):
@@ -46,7 +50,7 @@ class Overlap(Section, frozen=True):
     """Another action for a source, or for a source and a benchmark:
     ``{books = "drop", web = {lambada = "excise"}}``."""
 
-    rules: Literal["fast", "exact"] = "fast"
+    rules: Rules = "fast"
     """Where the published rules look for words in a row: inside the runs found, or everywhere,
     which is several times slower."""
 

@@ -1,31 +1,13 @@
-from hashlib import blake2b
-
 import pytest
 
 from growlm.corpus.overlap.actions import (
     MOST_PIECES,
-    act,
     gpt3_filter,
     kept_pieces,
-    piece_uid,
     touched_tokens,
 )
 
 TEXT = "".join(chr(97 + at % 26) for at in range(2000))
-
-
-def test_reporting_and_masking_leave_the_text():
-    for action in ("report", "mask"):
-        assert act(TEXT, [(5, 50)], action) == [TEXT]
-
-
-def test_dropping_takes_the_document_and_only_where_there_is_an_overlap():
-    assert act(TEXT, [(5, 50)], "drop") == []
-    assert act(TEXT, [], "drop") == act(TEXT, [], "excise") == [TEXT]
-
-
-def test_excising_cuts_200_characters_on_each_side():
-    assert act(TEXT, [(900, 950)], "excise") == [TEXT[:700], TEXT[1150:]]
 
 
 @pytest.mark.parametrize(
@@ -55,13 +37,6 @@ def test_tokens_that_touch_an_overlap_are_masked():
     assert touched_tokens(offsets, [(6, 8), (13, 14)]) == [(1, 3), (5, 6)]
     assert touched_tokens(offsets, [(8, 12)]) == [(4, 5)]
     assert touched_tokens(offsets, []) == []
-
-
-def test_a_piece_has_a_name_of_its_own():
-    assert (
-        piece_uid("ab" * 16, 1)
-        == blake2b(bytes.fromhex("ab" * 16) + b"\1\0\0\0", digest_size=16).hexdigest()
-    )
 
 
 def test_gpt3_s_filter_counts_what_it_would_cut(scanned, prose):

@@ -6,6 +6,7 @@ from growlm.base.errors import SafetyError
 from growlm.corpus.overlap import canary, scan as scanning
 from growlm.corpus.overlap.canary import COPIES, KINDS, Planted, benchmark, check, planted, sample
 from growlm.corpus.overlap.index import build
+from growlm.corpus.overlap.rulings import pieces
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,10 @@ def test_documents_that_are_skipped_are_noticed(index, documents, monkeypatch):
 
 
 def test_an_action_that_does_nothing_is_noticed(index, documents, monkeypatch):
-    monkeypatch.setattr(canary, "act", lambda text, *_: [text])
+    def idle(text, ruled):
+        return pieces(text, [each for each in ruled if each.action == "mask"])
+
+    monkeypatch.setattr(canary, "pieces", idle)
     assert refusal(index, documents).startswith(
         "expected no planted overlap left after the action 'excise'; got "
     )

@@ -77,6 +77,10 @@ def test_a_document_that_is_not_cut_stays_whole(action):
     assert piece.masked == ([(900, 950)] if action == "mask" else [])
 
 
+def test_a_document_in_which_nothing_stands_stays_as_it_is():
+    assert pieces(TEXT, []) == [Piece(begin=0, text=TEXT, rulings=())]
+
+
 def test_a_cut_leaves_pieces_that_know_what_else_stands_in_them():
     cut = ruling("excise")
     masked = ruling("mask", index=5, characters=((100, 120), (690, 720), (1500, 1510)))

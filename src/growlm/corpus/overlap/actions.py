@@ -3,18 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Literal
 
 from growlm.corpus.overlap.scan import Found
-from growlm.corpus.overlap.spans import Span, merged
+from growlm.corpus.overlap.score import PARTIAL
+from growlm.corpus.spans import Span, merged
 
-Action = Literal["report", "mask", "excise", "drop"]
-"""What happens to a document: nothing, loss weight 0 on the overlap, a cut, or its end."""
-
-ACTIONS: tuple[Action, ...] = ("report", "mask", "excise", "drop")
-
-LEAST_SCORE = 0.2
+LEAST_SCORE = PARTIAL
 """Examples with a smaller score are only reported."""
 
 MARGIN = 200
@@ -53,21 +47,6 @@ def kept_pieces(characters: int, spans: Iterable[Span]) -> list[Span]:
     return long_enough if len(long_enough) <= MOST_PIECES else []
 
 
-def act(text: str, spans: Sequence[Span], action: Action) -> list[str]:
-    """Return what training reads of a document with overlaps; masking changes no text.
-
-    Args:
-        text: The document.
-        spans: Its overlaps, in characters.
-        action: What happens.
-    """
-    if action == "drop" and spans:
-        return []
-    if action == "excise":
-        return [text[lo:hi] for lo, hi in kept_pieces(len(text), spans)]
-    return [text]
-
-
 def touched_tokens(offsets: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
     """Return the tokens that touch an overlap, as ranges: as targets they get loss weight 0.
 
@@ -84,12 +63,6 @@ def touched_tokens(offsets: Sequence[Span], spans: Sequence[Span]) -> list[Span]
         if at < len(cuts) and cuts[at][0] < hi:
             touched.append((number, number + 1))
     return merged(touched)
-
-
-def piece_uid(parent: str, piece: int) -> str:
-    """Return the name of a piece of a document: BLAKE2b-128 of the document's and its number."""
-    name = bytes.fromhex(parent) + piece.to_bytes(4, "little")
-    return blake2b(name, digest_size=16).hexdigest()
 
 
 def gpt3_filter(found: Sequence[Found]) -> Filtered:

@@ -1,7 +1,7 @@
 """Canaries: overlaps planted in a copy of the text; a scan that misses them proves nothing."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,12 +9,14 @@ from types import MappingProxyType
 import numpy as np
 
 from growlm.base.errors import SafetyError
-from growlm.corpus.overlap.actions import LEAST_SCORE, Action, act
+from growlm.corpus.overlap.actions import LEAST_SCORE
 from growlm.corpus.overlap.benchmark import PLAIN, Benchmark, Example
 from growlm.corpus.overlap.index import Index
-from growlm.corpus.overlap.scan import Found, Named, Rules, scan
+from growlm.corpus.overlap.rulings import pieces, rulings, standings
+from growlm.corpus.overlap.scan import Found, Named, scan
 from growlm.corpus.overlap.score import Hit, Scorer, without_phrases
-from growlm.corpus.overlap.spans import Span
+from growlm.corpus.spans import Span
+from growlm.recipe.overlap import Action, Rules
 
 NAME = "__canary__"
 """The benchmark that they make; it is indexed with the others."""
@@ -231,15 +233,12 @@ def _recall(scores: Mapping[int, float], number: int) -> float:
 
 def _left(index: Index, copies: Sequence[Planted], hits: Sequence[Hit], action: Action) -> int:
     """Return how many passages are still found in what an action makes of the copies."""
-    spans: dict[str, list[Span]] = defaultdict(list)
-    for place in (place for hit in hits for place in hit.places):
-        if place.score >= LEAST_SCORE:
-            spans[place.document] += place.characters
-    after: list[Planted] = []
-    for copy in copies:
-        cuts = spans[copy.name]
-        texts = [_blanked(copy.text, cuts)] if action == "mask" else act(copy.text, cuts, action)
-        after += [Planted(name=copy.name, text=text) for text in texts]
+    ruled = rulings(standings(NAME, hits), lambda _: action)
+    after = [
+        Planted(name=copy.name, text=_blanked(piece.text, piece.masked))
+        for copy in copies
+        for piece in pieces(copy.text, ruled.get(copy.name, ()))
+    ]
     again = _hits(index, list(scan(index, after, rules="fast", tally=Counter())))
     return sum(hit.score >= LEAST_SCORE for hit in again)
 

@@ -10,7 +10,7 @@ from growlm.corpus.overlap.actions import Filtered, gpt3_filter
 from growlm.corpus.overlap.canary import NAME, Canaries
 from growlm.corpus.overlap.index import HOT, RUN, STRIDE, WINDOW, Index, unicode_version
 from growlm.corpus.overlap.rules import NOTES, Verdict, verdicts
-from growlm.corpus.overlap.scan import Found, Rules
+from growlm.corpus.overlap.scan import Found
 from growlm.corpus.overlap.score import (
     COMMON_DOCUMENTS,
     COMMON_LETTERS,
@@ -22,6 +22,7 @@ from growlm.corpus.overlap.score import (
     Scorer,
     without_phrases,
 )
+from growlm.recipe.overlap import Rules
 
 FORMAT = 1
 

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from growlm.corpus.overlap.index import GRAMS, Index, Item
 from growlm.corpus.overlap.scan import Found, Match
 from growlm.corpus.overlap.score import by_text
-from growlm.corpus.overlap.spans import union
 from growlm.corpus.permutation import key64
+from growlm.corpus.spans import union
 
 WORDS = GRAMS[0]
 """Words in a row that most of the rules count."""

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from growlm.base.files import storage, write_text
-from growlm.corpus.overlap.actions import LEAST_SCORE, Action, kept_pieces
+from growlm.corpus.overlap.actions import LEAST_SCORE, kept_pieces
 from growlm.corpus.overlap.score import Hit
-from growlm.corpus.overlap.spans import Span
+from growlm.corpus.spans import Span
+from growlm.recipe.overlap import Action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
@@ -20,10 +20,8 @@ from growlm.corpus.overlap.canonical import (
 from growlm.corpus.overlap.hashing import ngrams, windows, word_hashes
 from growlm.corpus.overlap.index import GRAMS, RUN, STRIDE, WINDOW, Grams, Index
 from growlm.corpus.overlap.skipping import LEAST_WORDS, matched_words
-from growlm.corpus.overlap.spans import Span, merged
-
-Rules = Literal["fast", "exact"]
-"""Where words in a row are looked for: inside reportable runs, or everywhere."""
+from growlm.corpus.spans import Span, merged
+from growlm.recipe.overlap import Rules
 
 BATCH_CHARACTERS = 1 << 20
 """Text that is scanned at once; a longer document is scanned alone."""

@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from growlm.corpus.overlap.index import RUN, WINDOW, Index, Item
 from growlm.corpus.overlap.scan import Found, Match, Run
-from growlm.corpus.overlap.spans import Span, union
+from growlm.corpus.spans import Span, union
 
 PARTIAL, DIRTY = 0.2, 0.8
 """Scores from which an example counts as partly, and as wholly, in the text."""
@@ -30,16 +30,7 @@ Label = Literal[
 ]
 """What an example is in a source; the last five are none of the first three."""
 
-LABELS: tuple[Label, ...] = (
-    "clean",
-    "partial",
-    "dirty",
-    "boilerplate",
-    "short_hit",
-    "short_miss",
-    "undetermined",
-    "untestable",
-)
+LABELS: tuple[Label, ...] = get_args(Label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
