@@ -23,10 +23,11 @@ import numpy as np
 from setting import setting
 
 from growlm.corpus.documents import Document, documents
-from growlm.corpus.encoding import Ids, encoder
+from growlm.corpus.encoding import encoder
 from growlm.corpus.fast import FastEncoder, fast_encoder
 from growlm.corpus.prepare import BATCH_CHARACTERS
 from growlm.corpus.tokenizer import Tokenizer, load
+from growlm.corpus.writing import Ids
 from growlm.recipe.sections import Source
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
 
 from growlm.base.errors import CorpusError, GrowlmError
 from growlm.corpus.apart import Apart
 from growlm.corpus.documents import Document
 from growlm.corpus.fast import fast_encoder
 from growlm.corpus.tokenizer import Tokenizer
+from growlm.corpus.writing import Ids
 
 PROOF_DOCUMENTS = 2_000
 PROOF_CHARACTERS = 1 << 22
@@ -21,8 +21,6 @@ COMPARED_ONE_IN = 1_000
 
 LONG_CHARACTERS = 1 << 18
 """Texts above it are encoded apart by the reference, for its memory."""
-
-Ids = Sequence[int] | NDArray[np.integer]
 
 
 class FastPathError(CorpusError):

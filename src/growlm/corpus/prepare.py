@@ -17,7 +17,7 @@ from growlm.base.errors import CorpusError
 from growlm.base.files import sha256_file, storage, whole_folder, write_text
 from growlm.corpus import tokenizer as bpe
 from growlm.corpus.documents import BAD_UTF8, Document, Reading, documents, readings
-from growlm.corpus.encoding import Encoder, FastPathError, Ids, encoder
+from growlm.corpus.encoding import Encoder, FastPathError, encoder
 from growlm.corpus.manifest import NAME as MANIFEST, TokenizerFacts
 from growlm.corpus.overlap.actions import touched_tokens
 from growlm.corpus.overlap.rulings import Piece
@@ -25,7 +25,7 @@ from growlm.corpus.selecting import DROPPED, EVERYTHING, Part, Selection, parts
 from growlm.corpus.source_facts import SourceFacts
 from growlm.corpus.spans import Span
 from growlm.corpus.tokenizer import Tokenizer
-from growlm.corpus.writing import Writer, writer
+from growlm.corpus.writing import Ids, Writer, writer
 from growlm.recipe.sections import Source
 
 TRAIN, VALIDATION, HELDOUT = "train", "validation", "heldout.jsonl"
