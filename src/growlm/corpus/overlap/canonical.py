@@ -16,6 +16,9 @@ EDGE = b"\x01"
 
 _BOUNDARY = re.compile("[ \t\n\r\v\f\u3400-\u9fff]")
 _BLANKS = " \t\n\r\v\f"
+_BETWEEN_BLANKS = re.compile(r"[^\x00-\x20]+")
+_LETTER = re.compile("[0-9A-Za-z]")
+_NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalnum())
 
 
 def alnum(text: str) -> bytes:
@@ -50,9 +53,12 @@ def words_with_spans(text: str) -> tuple[list[bytes], list[tuple[int, int]]]:
 
     Words that no ASCII whitespace parts share one span.
     """
+    pieces = _BETWEEN_BLANKS.finditer(text)
+    if text.isascii():  # one word each, but where no letter is
+        return words(text), [piece.span() for piece in pieces if _LETTER.search(piece[0])]
     found: list[bytes] = []
     spans: list[tuple[int, int]] = []
-    for match in re.finditer(r"[^\x00-\x20]+", text):
+    for match in pieces:
         inside = words(match[0])
         found += inside
         spans += [match.span()] * len(inside)
@@ -94,7 +100,12 @@ class _Cut:
 
 def _cut(text: str, start: int, end: int, *, at_least: int) -> _Cut:
     spans = list(_pieces(text, start, end, at_least))
-    return _Cut(spans=spans, ends=list(accumulate(len(alnum(text[lo:hi])) for lo, hi in spans)))
+    # Most parts are a word in ASCII, and there are many: no call for each.
+    lengths = (
+        len(part.encode().translate(None, _NO_LETTERS)) if part.isascii() else len(alnum(part))
+        for part in (text[lo:hi] for lo, hi in spans)
+    )
+    return _Cut(spans=spans, ends=list(accumulate(lengths)))
 
 
 def _pieces(text: str, start: int, end: int, at_least: int) -> Iterator[tuple[int, int]]:
