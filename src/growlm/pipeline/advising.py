@@ -36,9 +36,9 @@ from growlm.growth.target import Operators, Target, growth_plan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import non_embedding_parameters, parameters, training_flops_per_token
 from growlm.model.gpt import weight_shapes
+from growlm.pipeline.keeping import step_checkpoints
 from growlm.pipeline.models import open_model
 from growlm.pipeline.origin import at_context
-from growlm.pipeline.training import step_checkpoints
 
 ANY = "any operator"
 """What the depth operator is called where no layer is added: all of them do the same."""

@@ -24,6 +24,7 @@ from growlm.pipeline.events import Event, Notice, Stop
 from growlm.pipeline.fetching import check_apart
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
+from growlm.pipeline.keeping import step_checkpoints
 from growlm.pipeline.origin import operators_of, target_of
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
@@ -33,8 +34,9 @@ from growlm.pipeline.preparing import (
     tokenizer_step,
 )
 from growlm.pipeline.screening import check_benchmarks, overlap_step
+from growlm.pipeline.stagejob import training_of
 from growlm.pipeline.stageplan import StagePlan
-from growlm.pipeline.training import step_checkpoints, train_stage, training_of
+from growlm.pipeline.training import train_stage
 from growlm.pipeline.viewing import run_view
 from growlm.report.page import FILES, write
 from growlm.report.view import EvaluationView

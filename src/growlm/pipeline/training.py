@@ -1,108 +1,49 @@
 """The train step: one stage from its first weights, or from where it stopped, to its end."""
 
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from growlm import checkpoint
-from growlm.base.errors import CheckpointError, GrowlmError, Stopped
-from growlm.base.files import remove, sha256_bytes, storage
-from growlm.base.seeds import seed_for
-from growlm.checkpoint import Ancestor, Contents, Meta
-from growlm.corpus import ledger
-from growlm.corpus.ledger import Segment
+from growlm.base.errors import Stopped
+from growlm.base.files import sha256_bytes
+from growlm.checkpoint import Ancestor
 from growlm.growth.apply import Factors, Grower
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
 from growlm.model.gpt import GPT
-from growlm.model.init import initialize
-from growlm.optim.adamw import AdamWSettings, adamw
 from growlm.optim.schedule import Resumed
-from growlm.pipeline.data import (
-    Sources,
-    StageData,
-    batch_at,
-    batcher,
-    check_same_data,
-    check_shards,
-    held_out_windows,
-    position,
-    stage_data,
-)
-from growlm.pipeline.events import Event, Notice, Progress, Stop
+from growlm.pipeline.beginning import first_state
+from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windows
+from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
-from growlm.pipeline.folder import RunFolder
-from growlm.pipeline.plan import Plan
-from growlm.pipeline.resuming import course_facts, resumed_at_first, settled
+from growlm.pipeline.keeping import latest_checkpoint, prune, publish
+from growlm.pipeline.resuming import resumed_at_first, settled
+from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import (
     AnyRecord,
     Apart,
     Copies,
     Notice as LoggedNotice,
-    Saved,
     Start,
     Step,
     ValidationLoss,
     Writer,
     read,
-    rewind,
 )
 from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
 from growlm.training.loop import Faster, train
-from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
+from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
 
-STEP_FOLDER = re.compile(r"^step-(\d+)$")
 RECENT = 20
 """Steps whose median time predicts the time left."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """A stage about to be trained, with everything it needs."""
-
-    plan: Plan
-    stage: StagePlan
-    folder: RunFolder
-    sources: Sources
-    data: StageData
-    tokenizer: str
-    """The tokenizer's JSON."""
-    stop: Stop
-    segments: tuple[Segment, ...] = ()
-    """The stages of the exposure ledger, this one last and up to its end."""
-
-    @property
-    def place(self) -> Path:
-        """Where the run log and the checkpoints go."""
-        return self.folder.training(self.stage.name)
-
-
-def training_of(
-    plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources, *, stop: Stop
-) -> Training:
-    """Return a stage ready to be trained."""
-    with storage(folder.tokenizer):
-        # Bytes: its SHA-256 is its identity, so no newline may be translated.
-        tokenizer = folder.tokenizer.read_bytes().decode()
-    return Training(
-        plan=plan,
-        stage=stage,
-        folder=folder,
-        sources=sources,
-        data=stage_data(plan, stage, sources),
-        tokenizer=tokenizer,
-        stop=stop,
-    )
 
 
 def train_stage(job: Training) -> Iterator[Event]:
@@ -115,12 +56,12 @@ def train_stage(job: Training) -> Iterator[Event]:
         CorpusError: Shards are damaged, or another tokenizer wrote them.
     """
     if job.folder.final(job.stage.name).exists():
-        _prune(job, keep=0)  # a kill may have come in between
+        prune(job, keep=0)  # a kill may have come in between
         return
     check_shards(job.folder, job.stage.weights, tokenizer=sha256_bytes(job.tokenizer.encode()))
     job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
     device = choose_device()
-    state, lineage = _state(job, device)
+    state, lineage = first_state(job, device)
     reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
     if reason is None:
         compile_layers(state.model)
@@ -158,7 +99,7 @@ def _run(
         stopped_by = job.stop.signal_number
         last = record.step == stage.pace.steps
         if last or stopped_by or record.step in stage.pace.checkpoint_steps:
-            _publish(job, state, log, lineage)
+            publish(job, state, log, lineage)
         if stopped_by:
             raise _stopped(job, stopped_by, step=record.step)
         yield _progress(stage, record, median(seconds))
@@ -260,171 +201,6 @@ def _copies(state: TrainState, plan: GrowthPlan, *, tokens: int) -> Iterator[Cop
     spaces = {space: Apart(**asdict(found)) for space, found in units.items()}
     if distance is not None or spaces:
         yield Copies(step=state.step, tokens=tokens, distance=distance, spaces=spaces)
-
-
-def _state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ancestor, ...]]:
-    """Return the state to go on from, and the lineage before this stage."""
-    model = GPT(job.stage.config).to(device)
-    settings = job.stage.optimizer
-    optimizer = adamw(
-        model,
-        AdamWSettings(
-            peak_lr=settings.peak_lr,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-        ),
-        scaled=job.stage.origin.grow is not None
-        and job.stage.origin.grow.optimizer_state == "exact",
-    )
-    state = TrainState(model=model, optimizer=optimizer, step=0, cursor=job.data.first_cursor)
-    latest = latest_checkpoint(job.place)
-    if latest is not None:
-        lineage = _resume(job, state, latest)
-        rewind(job.folder.log(job.stage.name), step=state.step)
-        return state, lineage
-    _forget_scores(job)
-    rewind(job.folder.log(job.stage.name), step=-1)
-    seed_dropout(job.plan.experiment.seed, job.stage.name)
-    if job.stage.origin.kind == "grown":
-        return state, _inherit(job, state)
-    # Drawn on the CPU, so that the first weights do not depend on the device.
-    fresh = GPT(job.stage.config)
-    initialize(fresh, torch.Generator().manual_seed(seed_for(job.plan.experiment.seed, "init")))
-    state.load(fresh.state_dict(), {})
-    return state, ()
-
-
-def _forget_scores(job: Training) -> None:
-    """Remove scores of earlier weights, which no log should show beside the new ones."""
-    scores = job.folder.evaluation(job.stage.name)
-    if scores.exists():
-        remove(scores)
-
-
-def _resume(job: Training, state: TrainState, path: Path) -> tuple[Ancestor, ...]:
-    meta = _whole_meta(path)
-    check_same_data(meta, position(job.data, 0, job.sources), path=str(path))
-    state.load(checkpoint.load_weights(path), checkpoint.load_optimizer(path))
-    restore_random(checkpoint.load_random(path))
-    state.step = meta.step
-    state.cursor = meta.data.cursor if meta.data else state.cursor
-    return meta.lineage[:-1]
-
-
-def _whole_meta(path: Path) -> Meta:
-    """Return what the checkpoint to go on from says of itself, once it has proved whole."""
-    try:
-        meta = checkpoint.read_meta(path)
-        checkpoint.verify(path, meta)
-    except GrowlmError as error:
-        fix = f"removing {path}: the stage then goes on from before it"
-        raise CheckpointError(error.expected, got=error.got, fix=fix) from error
-    return meta
-
-
-def _inherit(job: Training, state: TrainState) -> tuple[Ancestor, ...]:
-    path = job.folder.grown(job.stage.name)
-    meta = checkpoint.read_meta(path)
-    checkpoint.verify(path, meta)
-    state.load(checkpoint.load_weights(path), checkpoint.load_optimizer(path))
-    return meta.lineage[:-1]
-
-
-def latest_checkpoint(place: Path) -> Path | None:
-    """Return the last whole checkpoint of a stage, or None."""
-    steps = step_checkpoints(place)
-    return steps[max(steps)] if steps else None
-
-
-def step_checkpoints(place: Path) -> dict[int, Path]:
-    """Return the checkpoints of a stage by their step; half-written ones have other names."""
-    if not place.is_dir():
-        return {}
-    matches = ((STEP_FOLDER.match(path.name), path) for path in place.iterdir())
-    return {int(match[1]): path for match, path in matches if match}
-
-
-def _publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> None:
-    """Save a checkpoint, note it, and remove those that are no longer needed."""
-    log.sync()
-    last = state.step == job.stage.pace.steps
-    name = job.folder.final(job.stage.name).name if last else f"step-{state.step:08d}"
-    path = job.place / name
-    checkpoint.save(path, _contents(job, state, lineage))
-    log.write(Saved(step=state.step, tokens=state.step * job.stage.batch_tokens, path=path.name))
-    _prune(job, keep=0 if last else job.stage.pace.keep)
-
-
-def _prune(job: Training, *, keep: int) -> None:
-    steps = step_checkpoints(job.place)
-    spare = sorted(step for step in steps if step not in job.stage.pace.average_steps)
-    for step in spare[: max(len(spare) - keep, 0)]:
-        remove(steps[step])
-
-
-def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -> Contents:
-    stage = job.stage
-    tokens = state.step * stage.batch_tokens
-    return Contents(
-        config=stage.config,
-        stage=stage.name,
-        step=state.step,
-        lineage=(*lineage, own_stretch(stage, tokens=tokens)),
-        data=position(job.data, state.cursor, job.sources),
-        training=schedule_facts(stage, state.step),
-        end_of_text=job.plan.experiment.tokenizer.end_of_text,
-        tokenizer=job.tokenizer,
-        tokenizer_files=_tokenizer_files(job),
-        certificate=_certificate(job),
-        weights=state.weights(),
-        optimizer=state.optimizer_tensors(),
-        random=random_tensors(),
-        exposure=ledger.at_step(job.segments, state.step).model_dump(mode="json"),
-    )
-
-
-def own_stretch(stage: StagePlan, *, tokens: int) -> Ancestor:
-    """Return a stage's own entry in the lineage."""
-    operator = stage.origin.grow.depth if stage.origin.grow else None
-    return Ancestor(
-        stage=stage.name,
-        origin=f"grown by {operator}" if operator else "scratch",
-        layers=stage.config.layers,
-        tokens=tokens,
-        flops=tokens * stage.flops_per_token,
-        weights_sha256="",
-    )
-
-
-def schedule_facts(stage: StagePlan, step: int) -> dict[str, Any]:
-    """Return where the schedule stands: a child's advisers ask whether its parent was annealed."""
-    share = stage.schedule(max(step - 1, 0))
-    return {
-        "steps": stage.pace.steps,
-        "lr_share_of_peak": share,
-        "context": stage.context,
-        "document_masking": stage.document_masking,
-        **course_facts(stage),
-    }
-
-
-def _certificate(job: Training) -> dict[str, Any] | None:
-    if job.stage.origin.kind != "grown":
-        return None
-    certificate = checkpoint.read_meta(job.folder.grown(job.stage.name)).certificate
-    return dict(certificate) if certificate else None
-
-
-def _tokenizer_files(job: Training) -> dict[str, bytes]:
-    """Return the files that came beside the parent's tokenizer, if it is the child's too."""
-    if job.stage.origin.kind != "grown":
-        return {}
-    grown = job.folder.grown(job.stage.name)
-    meta = checkpoint.read_meta(grown)
-    if meta.files[checkpoint.TOKENIZER] != sha256_bytes(job.tokenizer.encode()):
-        return {}
-    return checkpoint.load_tokenizer_files(grown, meta)
 
 
 def _start(state: TrainState, job: Training, device: torch.device, *, compiled: bool) -> Start:

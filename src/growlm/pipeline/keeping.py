@@ -1,0 +1,115 @@
+"""Checkpoints of a stage: found, published with all they record, and removed when others came."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from growlm import checkpoint
+from growlm.base.files import remove, sha256_bytes
+from growlm.checkpoint import Ancestor, Contents
+from growlm.corpus import ledger
+from growlm.pipeline.data import position
+from growlm.pipeline.resuming import course_facts
+from growlm.pipeline.stagejob import Training
+from growlm.pipeline.stageplan import StagePlan
+from growlm.runlog import Saved, Writer
+from growlm.training.state import TrainState, random_tensors
+
+STEP_FOLDER = re.compile(r"^step-(\d+)$")
+
+
+def step_checkpoints(place: Path) -> dict[int, Path]:
+    """Return the checkpoints of a stage by their step; half-written ones have other names."""
+    if not place.is_dir():
+        return {}
+    matches = ((STEP_FOLDER.match(path.name), path) for path in place.iterdir())
+    return {int(match[1]): path for match, path in matches if match}
+
+
+def latest_checkpoint(place: Path) -> Path | None:
+    """Return the last whole checkpoint of a stage, or None."""
+    steps = step_checkpoints(place)
+    return steps[max(steps)] if steps else None
+
+
+def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> None:
+    """Save a checkpoint, note it, and remove those that are no longer needed."""
+    log.sync()
+    last = state.step == job.stage.pace.steps
+    name = job.folder.final(job.stage.name).name if last else f"step-{state.step:08d}"
+    path = job.place / name
+    checkpoint.save(path, _contents(job, state, lineage))
+    log.write(Saved(step=state.step, tokens=state.step * job.stage.batch_tokens, path=path.name))
+    prune(job, keep=0 if last else job.stage.pace.keep)
+
+
+def prune(job: Training, *, keep: int) -> None:
+    """Remove checkpoints to resume from, but for the newest and those that averages need."""
+    steps = step_checkpoints(job.place)
+    spare = sorted(step for step in steps if step not in job.stage.pace.average_steps)
+    for step in spare[: max(len(spare) - keep, 0)]:
+        remove(steps[step])
+
+
+def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -> Contents:
+    stage = job.stage
+    tokens = state.step * stage.batch_tokens
+    return Contents(
+        config=stage.config,
+        stage=stage.name,
+        step=state.step,
+        lineage=(*lineage, own_stretch(stage, tokens=tokens)),
+        data=position(job.data, state.cursor, job.sources),
+        training=schedule_facts(stage, state.step),
+        end_of_text=job.plan.experiment.tokenizer.end_of_text,
+        tokenizer=job.tokenizer,
+        tokenizer_files=_tokenizer_files(job),
+        certificate=_certificate(job),
+        weights=state.weights(),
+        optimizer=state.optimizer_tensors(),
+        random=random_tensors(),
+        exposure=ledger.at_step(job.segments, state.step).model_dump(mode="json"),
+    )
+
+
+def own_stretch(stage: StagePlan, *, tokens: int) -> Ancestor:
+    """Return a stage's own entry in the lineage."""
+    operator = stage.origin.grow.depth if stage.origin.grow else None
+    return Ancestor(
+        stage=stage.name,
+        origin=f"grown by {operator}" if operator else "scratch",
+        layers=stage.config.layers,
+        tokens=tokens,
+        flops=tokens * stage.flops_per_token,
+        weights_sha256="",
+    )
+
+
+def schedule_facts(stage: StagePlan, step: int) -> dict[str, Any]:
+    """Return where the schedule stands: a child's advisers ask whether its parent was annealed."""
+    share = stage.schedule(max(step - 1, 0))
+    return {
+        "steps": stage.pace.steps,
+        "lr_share_of_peak": share,
+        "context": stage.context,
+        "document_masking": stage.document_masking,
+        **course_facts(stage),
+    }
+
+
+def _certificate(job: Training) -> dict[str, Any] | None:
+    if job.stage.origin.kind != "grown":
+        return None
+    certificate = checkpoint.read_meta(job.folder.grown(job.stage.name)).certificate
+    return dict(certificate) if certificate else None
+
+
+def _tokenizer_files(job: Training) -> dict[str, bytes]:
+    """Return the files that came beside the parent's tokenizer, if it is the child's too."""
+    if job.stage.origin.kind != "grown":
+        return {}
+    grown = job.folder.grown(job.stage.name)
+    meta = checkpoint.read_meta(grown)
+    if meta.files[checkpoint.TOKENIZER] != sha256_bytes(job.tokenizer.encode()):
+        return {}
+    return checkpoint.load_tokenizer_files(grown, meta)
