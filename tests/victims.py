@@ -6,6 +6,7 @@ Each line of standard input is an order; its answer is the child's exit code, ne
 import json
 import os
 import resource
+import runpy
 import signal
 import sys
 import time
@@ -153,6 +154,14 @@ def become(user: int) -> None:
     os.setuid(user)
 
 
+def run_script(path: str, *arguments: str) -> None:
+    """Run a script with all that is loaded here, in place of a command."""
+    sys.argv = [path, *arguments]
+    runpy.run_path(path)
+    sys.stdout.flush()
+    os._exit(0)
+
+
 MISHAPS: dict[str, Callable[..., None]] = {
     "kill_at": kill_at,
     "kill_in_text": kill_in_text,
@@ -160,6 +169,7 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "signal_at": signal_at,
     "limit_files": limit_files,
     "become": become,
+    "run_script": run_script,
 }
 
 

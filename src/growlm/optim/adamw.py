@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from growlm.base.errors import CheckpointError
 from growlm.optim.scaled_adamw import FACTORS, ScaledAdamW
+from growlm.optim.sharded import local, sharded_like
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 STATE = ("step", *MOMENTS)
@@ -102,10 +103,11 @@ def load_state_tensors(
             state[key] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
         for key in STATE:
             if f"{key}.{name}" in tensors:
-                state[key].copy_(tensors[f"{key}.{name}"])
+                local(state[key]).copy_(local(sharded_like(tensors[f"{key}.{name}"], parameter)))
         for key in FACTORS:
             if f"{key}.{name}" in tensors:
-                state[key] = tensors[f"{key}.{name}"].to(parameter.device, parameter.dtype)
+                factor = tensors[f"{key}.{name}"].to(parameter.device, parameter.dtype)
+                state[key] = sharded_like(factor, parameter)
 
 
 def _check(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:

@@ -1,12 +1,14 @@
 """Clipping the gradient, where copies may count together as their source did."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from growlm.optim.scaled_adamw import CLIP_WEIGHT, EPS_SCALE
+from growlm.optim.sharded import is_sharded, local
 
 
 @torch.no_grad()
@@ -35,14 +37,18 @@ def clip_gradients(
         for each in every
         if (gradient := each.grad) is not None
     ]
-    norm = nn.utils.get_total_norm([_counted(*each) for each in held])
+    norm = _of_all_ranks(nn.utils.get_total_norm([_counted(*each) for each in held]))
     if max_norm is not None:
         nn.utils.clip_grads_with_norm_(every, max_norm, norm)
     if max_value is not None:
         for gradient, state in held:
-            limit = max_value * state[EPS_SCALE] if EPS_SCALE in state else max_value
-            gradient.clamp_(-limit, limit)
+            limit = max_value * local(state[EPS_SCALE]) if EPS_SCALE in state else max_value
+            local(gradient).clamp_(-limit, limit)
     return norm
+
+
+def _of_all_ranks(norm: Tensor) -> Tensor:
+    return cast(Any, norm).full_tensor() if is_sharded(norm) else norm
 
 
 def _counted(gradient: Tensor, state: Mapping[str, Tensor]) -> Tensor:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from growlm.optim.sharded import local
+
 Entries = Sequence[tuple[Tensor, Tensor]]
-"""Parameters, each with a mask that broadcasts to it and says which of its entries are meant."""
+"""Parameters, each with a mask that broadcasts to it and says which of its entries are meant; a
+sharded one's is sharded alike."""
 
 
 @torch.no_grad()
@@ -17,7 +20,8 @@ def step_farther(optimizer: torch.optim.Optimizer, entries: Entries, *, factor: 
     ``factor`` times the rate. No other entry differs by a bit from the plain step.
     """
     farther = entries if factor != 1.0 else ()
-    before = [parameter.clone() for parameter, _ in farther]
+    before = [local(parameter).clone() for parameter, _ in farther]
     optimizer.step()
     for (parameter, meant), start in zip(farther, before, strict=True):
-        parameter.copy_(torch.where(meant, torch.lerp(start, parameter, factor), parameter))
+        end = local(parameter)
+        end.copy_(torch.where(local(meant), torch.lerp(start, end, factor), end))

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from growlm.optim.sharded import local
+
 EPS_SCALE = "eps_scale"
 SCALES = ("lr_scale", "decay_scale", EPS_SCALE)
 """State that multiplies a parameter's learning rate, weight decay and eps; it broadcasts."""
@@ -49,14 +51,17 @@ class ScaledAdamW(torch.optim.Optimizer):
         first, second = group["betas"]
         state["step"] += 1
         steps = float(state["step"])
-        state["exp_avg"].lerp_(gradient, 1 - first)
-        state["exp_avg_sq"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        # Entry by entry, so each rank steps the part it has.
+        weight, gradient = local(parameter), local(gradient)
+        mean, square = local(state["exp_avg"]), local(state["exp_avg_sq"])
+        mean.lerp_(gradient, 1 - first)
+        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         lr, decay, eps = (
-            state[key].to(parameter.dtype) * value if key in state else value
+            local(state[key]).to(weight.dtype) * value if key in state else value
             for key, value in zip(
                 SCALES, (group["lr"], group["weight_decay"], group["eps"]), strict=True
             )
         )
-        parameter.mul_(1 - lr * decay)
-        root = (state["exp_avg_sq"] / (1 - second**steps)).sqrt_()
-        parameter.sub_(lr * (state["exp_avg"] / (1 - first**steps)) / (root + eps))
+        weight.mul_(1 - lr * decay)
+        root = (square / (1 - second**steps)).sqrt_()
+        weight.sub_(lr * (mean / (1 - first**steps)) / (root + eps))

@@ -10,6 +10,7 @@ from growlm.optim.adamw import set_lr
 from growlm.optim.rewarm import Entries
 from growlm.optim.schedule import Schedule
 from growlm.runlog import Step
+from growlm.training.parallel import ALONE, World
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings, train_step
 
@@ -34,6 +35,7 @@ def train(
     peak_lr: float,
     settings: StepSettings,
     faster: Faster | None = None,
+    world: World = ALONE,
 ) -> Iterator[Step]:
     """Yield a record for each step, until the stage has done all its steps.
 
@@ -47,6 +49,7 @@ def train(
         peak_lr: Learning rate at the top of the schedule.
         settings: Micro-batch and clipping.
         faster: What learns at a rate of its own, if anything does.
+        world: The ranks that share each batch.
 
     Raises:
         TrainingError: The loss is no longer a finite number.
@@ -63,6 +66,7 @@ def train(
             settings,
             entries=faster.entries if faster else (),
             factor=faster.factor(state.step) if faster else 1.0,
+            world=world,
         )
         loss = float(result.loss)
         _check_finite(loss, step=state.step, lr=lr)

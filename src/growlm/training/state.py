@@ -9,6 +9,8 @@ from torch import Tensor
 from growlm.base.seeds import seed_for
 from growlm.model.gpt import GPT
 from growlm.optim.adamw import load_state_tensors, state_tensors
+from growlm.optim.sharded import sharded_like, whole
+from growlm.training.parallel import ALONE, World
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,38 +25,58 @@ class TrainState:
     """Samples the sampler has emitted, over the whole lineage."""
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights by name."""
-        return dict(self.model.named_parameters())
+        """Return the weights by name; whole ones, which the first of many ranks alone gets."""
+        return whole(dict(self.model.named_parameters()))
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
-        """Return the optimizer's state by name."""
-        return state_tensors(self.model, self.optimizer)
+        """Return the optimizer's state by name; whole, as the weights."""
+        return whole(state_tensors(self.model, self.optimizer))
 
     def load(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor]) -> None:
-        """Copy weights and optimizer state in place."""
-        self.model.load_state_dict(dict(weights))
+        """Copy weights and optimizer state in place; of many ranks each keeps its part."""
+        own = dict(self.model.named_parameters())
+        parts = {name: sharded_like(each, own.get(name)) for name, each in weights.items()}
+        self.model.load_state_dict(parts)
         load_state_tensors(self.model, self.optimizer, optimizer)
 
 
-def seed_dropout(seed: int, stage: str) -> None:
-    """Start the stream that dropout draws from; it takes no generator of its own."""
-    stream = torch.Generator().manual_seed(seed_for(seed, "dropout", stage))
+def seed_dropout(seed: int, stage: str, *, rank: int = 0) -> None:
+    """Start the stream that dropout draws from; it takes no generator of its own.
+
+    Args:
+        seed: The recipe's.
+        stage: The stage's name.
+        rank: Each has streams of its own, or all would drop the same of different sequences.
+    """
+    name = ("dropout", stage, str(rank)) if rank else ("dropout", stage)
+    stream = torch.Generator().manual_seed(seed_for(seed, *name))
     torch.set_rng_state(stream.get_state())
     if torch.cuda.is_available():
-        torch.cuda.manual_seed_all(seed_for(seed, "dropout", stage, "cuda"))
+        torch.cuda.manual_seed(seed_for(seed, *name, "cuda"))
 
 
-def random_tensors() -> dict[str, Tensor]:
-    """Return the state of every random stream that training draws from."""
+def random_tensors(world: World = ALONE) -> dict[str, Tensor]:
+    """Return the state of every random stream that training draws from, on all ranks.
+
+    The first rank's go by the device's name, the others' by it and the rank's number.
+    """
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
-    return states
+    return {
+        _stream(device, rank): each
+        for device, state in states.items()
+        for rank, each in enumerate(world.each(state))
+    }
 
 
-def restore_random(states: Mapping[str, Tensor]) -> None:
-    """Put every random stream back where it was."""
-    if "cpu" in states:
-        torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
+def restore_random(states: Mapping[str, Tensor], *, rank: int = 0) -> None:
+    """Put every random stream of a rank back where it was, if there was one."""
+    if (name := _stream("cpu", rank)) in states:
+        torch.set_rng_state(states[name])
+    if (name := _stream("cuda", rank)) in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[name])
+
+
+def _stream(device: str, rank: int) -> str:
+    return f"{device}.{rank}" if rank else device

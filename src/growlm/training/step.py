@@ -1,7 +1,7 @@
 """One optimizer step: accumulate, clip, update."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import torch
@@ -12,6 +12,7 @@ from growlm.model.gpt import GPT
 from growlm.model.loss import IGNORED, cross_entropy_sum
 from growlm.optim.clipping import clip_gradients
 from growlm.optim.rewarm import Entries, step_farther
+from growlm.training.parallel import ALONE, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,25 @@ class Batch:
         for first in range(0, self.ids.shape[0], sequences):
             yield self._each(itemgetter(slice(first, first + sequences)))
 
+    def share(self, world: World) -> "Batch":
+        """Return the sequences that fall to this rank; together the ranks have each once.
+
+        All get equally many. Where they do not divide evenly, the last ranks' shares are filled
+        up with sequences of which nothing counts, so that no sum changes.
+        """
+        if world.size == 1:
+            return self
+        sequences = self.ids.shape[0]
+        rows = -(-sequences // world.size)
+        own = torch.arange(rows, device=self.ids.device) + world.rank * rows
+        share = self._each(itemgetter(own.clamp_max(sequences - 1)))
+        if (world.rank + 1) * rows <= sequences:
+            return share
+        counted_BT = share.counted
+        if counted_BT is None:
+            counted_BT = torch.ones_like(share.ids[:, 1:], dtype=torch.bool)
+        return replace(share, counted=counted_BT & (own < sequences)[:, None])
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         return Batch(
             ids=change(self.ids),
@@ -58,7 +78,7 @@ class StepSettings:
     """What a step is told beside the batch and the learning rate."""
 
     micro_sequences: int
-    """Sequences in one forward pass."""
+    """Sequences in one forward pass of a process."""
     clip_norm: float | None
     """Largest norm of the whole gradient, or no limit."""
     clip_value: float | None
@@ -83,11 +103,13 @@ def train_step(
     *,
     entries: Entries = (),
     factor: float = 1.0,
+    world: World = ALONE,
 ) -> StepResult:
     """Take one step on a batch; its micro-batches add up to the same gradient.
 
     The loss is the mean over all targets of the batch that carry one, however they fall into
-    micro-batches. A batch in which none does moves nothing: neither weights nor moments.
+    micro-batches and over ranks. A batch in which none does moves nothing: neither weights nor
+    moments.
 
     Args:
         model: Updated in place.
@@ -96,6 +118,7 @@ def train_step(
         settings: Micro-batch and clipping.
         entries: Those that move ``factor`` times as far as the learning rate says.
         factor: As said.
+        world: The ranks that share the batch; each is given all of it.
     """
     model.train()
     counted = batch.counted_targets
@@ -103,7 +126,9 @@ def train_step(
         nothing = torch.zeros((), device=batch.ids.device)
         return StepResult(loss=nothing, gradient_norm=nothing)
     losses: list[Tensor] = []
-    for micro_batch in batch.split(settings.micro_sequences):
+    micro_batches = list(batch.share(world).split(settings.micro_sequences))
+    for number, micro_batch in enumerate(micro_batches, start=1):
+        world.begin_micro_batch(model, last=number == len(micro_batches))
         loss = batch_loss_sum(model, micro_batch) / counted
         loss.backward()
         losses.append(loss.detach())
@@ -115,7 +140,7 @@ def train_step(
     )
     step_farther(optimizer, entries, factor=factor)
     optimizer.zero_grad(set_to_none=True)
-    return StepResult(loss=torch.stack(losses).sum(), gradient_norm=norm)
+    return StepResult(loss=world.sum(torch.stack(losses).sum()), gradient_norm=norm)
 
 
 def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:

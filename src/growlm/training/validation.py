@@ -5,27 +5,35 @@ from collections.abc import Mapping
 import torch
 
 from growlm.model.gpt import GPT
+from growlm.training.parallel import ALONE, World
 from growlm.training.step import Batch, batch_loss_sum
 
 
 @torch.no_grad()
 def validation_losses(
-    model: GPT, windows: Mapping[str, Batch], *, micro_sequences: int
+    model: GPT, windows: Mapping[str, Batch], *, micro_sequences: int, world: World = ALONE
 ) -> dict[str, float]:
     """Return each source's loss in nats per token.
 
     Args:
         model: Put into eval mode; ``train_step`` takes it back.
         windows: Held-out sequences by source.
-        micro_sequences: Sequences in one forward pass.
+        micro_sequences: Sequences in one forward pass of a process.
+        world: The ranks that share the windows; each is given all of them.
     """
     model.eval()
     # Compiled layers are specialised for training; a graph of their own would not pay here.
     with torch.compiler.set_stance("force_eager"):
-        return {
-            name: _loss_sum(model, batch, micro_sequences) / batch.targets
+        losses = {
+            name: _loss_sum(model, batch.share(world), micro_sequences)
             for name, batch in windows.items()
         }
+    world.part(model)
+    sums = world.sum(torch.tensor(list(losses.values()), dtype=torch.float64))
+    return {
+        name: total / windows[name].targets
+        for name, total in zip(losses, sums.tolist(), strict=True)
+    }
 
 
 def _loss_sum(model: GPT, batch: Batch, micro_sequences: int) -> float:

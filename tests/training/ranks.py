@@ -1,0 +1,298 @@
+"""Forks into ranks: worlds of any size train in turn, and say what they found.
+
+The argument is a folder for what they save; the output is one JSON object.
+"""
+
+import json
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed import fsdp
+
+from growlm.base.errors import RecipeError
+from growlm.model.config import GPTConfig
+from growlm.model.gpt import GPT
+from growlm.model.init import initialize
+from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.sharded import sharded_like
+from growlm.tensorfile import Unread, load_tensors, save_tensors
+from growlm.training.loop import Faster, train
+from growlm.training.parallel import END, EndedError, World, started
+from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
+from growlm.training.step import Batch, StepSettings
+from growlm.training.validation import validation_losses
+
+SHAPE: dict[str, Any] = {
+    "layers": 2,
+    "heads": 2,
+    "kv_heads": 2,
+    "width": 16,
+    "head_width": 8,
+    "mlp": 32,
+    "context": 16,
+    "vocab_size": 61,
+    "padded_vocab_size": 64,
+    "positions": "alibi",
+    "norm": "layernorm",
+    "activation": "gelu",
+    "parallel": False,
+    "qk_norm": False,
+    "qkv_bias": True,
+    "output_bias": True,
+    "mlp_bias": True,
+    "norm_bias": True,
+    "tied": True,
+    "norm_eps": 1e-5,
+    "rotary_base": 10_000.0,
+    "rotary_share": 1.0,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+}
+"""The shape that all tests share is a fixture's, which a process of its own cannot have."""
+
+SETTINGS = AdamWSettings(peak_lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+STEPS = 3
+GROWN = "layers.0.mlp.up.weight"
+"""A matrix that growth is said to have made."""
+
+
+def state_of(world: World, *, sharding: Any = "zero1", scaled: bool = False, **changes: Any) -> Any:
+    """Return the same first state in every world."""
+    config = GPTConfig(**{**SHAPE, **changes})
+    fresh, model = GPT(config), GPT(config)
+    initialize(fresh, torch.Generator().manual_seed(1))
+    world.shard(model, sharding)
+    optimizer = adamw(model, SETTINGS, scaled=scaled)
+    state = TrainState(model=model, optimizer=optimizer, step=0, cursor=0)
+    state.load(fresh.state_dict(), factors() if scaled else {})
+    return state
+
+
+def factors() -> dict[str, Tensor]:
+    """Return factors of some entries, as exact growth leaves them."""
+    stream = torch.Generator().manual_seed(3)
+    keys = ("lr_scale", "decay_scale", "eps_scale", "clip_weight")
+    scales = {f"{key}.{GROWN}": 0.5 + torch.rand((32, 16), generator=stream) for key in keys}
+    return scales | {"lr_scale.norm.weight": torch.tensor(0.5)}
+
+
+def faster(state: TrainState) -> Faster:
+    """Return the lower half of a matrix, as entries that learn at twice the rate."""
+    parameter = state.model.get_parameter(GROWN)
+    meant = (torch.arange(32)[:, None] >= 16).expand(32, 16)
+    return Faster(entries=[(parameter, sharded_like(meant, parameter))], factor=lambda _: 2.0)
+
+
+def batch(cursor: int, *, sequences: int = 6, masked: bool = False) -> Batch:
+    """Return sequences that follow from the cursor; a mask counts unevenly over the ranks."""
+    stream = torch.Generator().manual_seed(cursor)
+    ids_BT = torch.randint(0, 60, (sequences, 9), generator=stream)
+    counted_BT = torch.rand((sequences, 8), generator=stream) < 0.6 if masked else None
+    if counted_BT is not None:
+        counted_BT[-2:] = False
+    return Batch(ids=ids_BT, documents=None, counted=counted_BT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """How a state and its steps differ from the plainest."""
+
+    shape: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    batch: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    micro: int = 6
+    clip_norm: float = 1.0
+    clip_value: float | None = None
+    rewarmed: bool = False
+
+
+CASES = {
+    "tied": Case(),
+    "untied, masked, accumulated, uneven": Case(
+        shape={"tied": False}, batch={"sequences": 5, "masked": True}, micro=1, clip_norm=0.1
+    ),
+    "zero3": Case(shape={"sharding": "zero3"}, batch={"masked": True}, micro=1),
+    "hybrid": Case(shape={"sharding": "hybrid"}, micro=1),
+    "followed exactly": Case(shape={"scaled": True}, clip_norm=0.5, clip_value=0.01, rewarmed=True),
+}
+
+
+def steps_of(world: World, state: TrainState, case: Case, *, to: int = STEPS) -> dict[str, Any]:
+    """Return what a stage logs, of so many steps."""
+    records = list(
+        train(
+            state,
+            lambda cursor: batch(cursor, **case.batch),
+            lambda step: 1.0 - 0.1 * step,
+            steps=to,
+            peak_lr=1e-2,
+            settings=StepSettings(
+                micro_sequences=case.micro, clip_norm=case.clip_norm, clip_value=case.clip_value
+            ),
+            faster=faster(state) if case.rewarmed else None,
+            world=world,
+        )
+    )
+    return {
+        "loss": [each.loss for each in records],
+        "norm": [each.gradient_norm for each in records],
+    }
+
+
+def trained(world: World, name: str, where: Path) -> dict[str, Any]:
+    """Validate, train, validate again, and save."""
+    case = CASES[name]
+    state = state_of(world, **case.shape)
+    windows = {"docs": batch(1000, sequences=5), "code": batch(1001, sequences=1)}
+    before = validation_losses(state.model, windows, micro_sequences=2, world=world)
+    found = steps_of(world, state, case)
+    after = validation_losses(state.model, windows, micro_sequences=2, world=world)
+    save(world, state, where / f"{name}-{world.size}")
+    return {**found, "validation": [*before.values(), *after.values()]}
+
+
+def save(world: World, state: TrainState, place: Path) -> None:
+    """Save a state, as the first rank does."""
+    weights, optimizer = state.weights(), state.optimizer_tensors()
+    random = random_tensors(world)
+    if world.leads:
+        place.mkdir()
+        save_tensors(place / "weights", weights)
+        save_tensors(place / "optimizer", optimizer)
+        save_tensors(place / "random", random)
+    world.largest(0)  # nobody reads before all is written
+
+
+def load(world: World, state: TrainState, place: Path, *, step: int) -> None:
+    """Go on from a saved state."""
+    state.load(Unread(place / "weights"), Unread(place / "optimizer"))
+    restore_random(load_tensors(place / "random"), rank=world.rank)
+    state.step, state.cursor = step, 6 * step
+
+
+def goes_on(world: World, _name: str, where: Path) -> dict[str, Any]:
+    """Go on from what two ranks saved, to twice as many steps."""
+    state = state_of(world)
+    load(world, state, where / "tied-2", step=STEPS)
+    return steps_of(world, state, Case(), to=2 * STEPS)
+
+
+def unbroken(world: World, _name: str, _where: Path) -> dict[str, Any]:
+    """Do in one go what others do in two."""
+    state = state_of(world)
+    steps_of(world, state, Case())
+    return steps_of(world, state, Case(), to=2 * STEPS)
+
+
+def dropped(world: World, _name: str, where: Path) -> dict[str, Any]:
+    """Train with dropout, and again from the middle with every rank's own stream."""
+    seed_dropout(1, "base", rank=world.rank)
+    state, again = state_of(world, dropout=0.2), state_of(world, dropout=0.2)
+    steps_of(world, state, Case(), to=1)
+    save(world, state, where / f"dropped-{world.size}")
+    first = steps_of(world, state, Case(), to=3)
+    load(world, again, where / f"dropped-{world.size}", step=1)
+    streams = {float(each) for each in world.each(torch.rand(1))}
+    load(world, again, where / f"dropped-{world.size}", step=1)
+    return {
+        "unbroken": first,
+        "gone on": steps_of(world, again, Case(), to=3),
+        "streams": len(streams),
+    }
+
+
+def averaged(world: World, _name: str, _where: Path) -> dict[str, Any]:
+    """Train as if every rank had counted all targets: what a mean over the ranks would be."""
+    state = state_of(world)
+    for each in state.model.modules():
+        if isinstance(each, fsdp.FSDPModule):
+            each.set_gradient_divide_factor(float(world.size))
+    return steps_of(world, state, Case())
+
+
+def talk(world: World, _name: str, _where: Path) -> dict[str, Any]:
+    """Say and hear, decide alike, and leave word."""
+    heard = ["base", "grown"]
+    if world.leads:
+        for text in (*heard, END):
+            world.say(text)
+    else:
+        heard = [world.hear(), world.hear()]
+        with suppress(EndedError):
+            heard.append(world.hear())
+        world.confess(f"heard {heard}")
+    try:
+        world.shard(GPT(GPTConfig(**SHAPE)), "hybrid")
+        refused = ""
+    except RecipeError as error:
+        refused = str(error)
+    return {
+        "largest": world.largest(15 if world.rank == 1 else 0),
+        "confession": world.confession(),
+        "refused": refused,
+    }
+
+
+def spawn(size: int, node_size: int, work: Callable[[World], Any], where: Path) -> Any:
+    """Fork so many ranks, wait for them, and return what the first one found."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    answer = where / "answer.json"
+    children = [_fork(rank, (size, node_size, port), work, answer) for rank in range(size)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    if any(codes):
+        raise SystemExit(f"ranks ended with {codes}")
+    return json.loads(answer.read_text(encoding="utf-8"))
+
+
+def _fork(rank: int, sizes: tuple[int, int, int], work: Any, answer: Path) -> int:
+    child = os.fork()
+    if child:
+        return child
+    names = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+    os.environ |= dict(zip(names, map(str, sizes), strict=True))
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
+    code = 1
+    try:
+        with started() as world:
+            found = work(world)
+            if world.leads:
+                answer.write_text(json.dumps(found), encoding="utf-8")
+        code = 0
+    except BaseException:  # noqa: BLE001 - the parent knows no more than the code
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def everything(tasks: Mapping[str, Any], where: Path) -> Callable[[World], Any]:
+    """Return work that does many tasks in one world, so that few worlds are started."""
+    return lambda world: {name: task(world, name, where) for name, task in tasks.items()}
+
+
+def main(where: Path) -> None:
+    """Run every world in turn, and print what they found."""
+    cases = dict.fromkeys(CASES, trained)
+    two = {**cases, "dropped": dropped, "averaged": averaged, "talk": talk}
+    uneven = "untied, masked, accumulated, uneven"
+    three = {"goes on": goes_on, uneven: trained, "talk": talk}
+    found = {
+        "1": spawn(1, 1, everything({**cases, "unbroken": unbroken}, where), where),
+        "2": spawn(2, 1, everything(two, where), where),
+        "3": spawn(3, 2, everything(three, where), where),
+        "1 after 2": spawn(1, 1, everything({"goes on": goes_on}, where), where),
+    }
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+main(Path(sys.argv[1]))

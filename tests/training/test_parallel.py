@@ -1,0 +1,101 @@
+"""Many ranks: worlds of one, two and three train the same, on CPUs, by gloo."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from growlm.training.parallel import World, is_lost, started
+
+CASES = [
+    "tied",
+    "untied, masked, accumulated, uneven",
+    "zero3",
+    "hybrid",
+    "followed exactly",
+]
+EXACT = 1e-6
+"""How far losses and norms of another world may be: sums are taken in another order."""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, forked):
+    """What every world of ``ranks.py`` found, all of them run once."""
+    script, folder = Path(__file__).with_name("ranks.py"), tmp_path_factory.mktemp("ranks")
+    done = forked(run_script=[str(script), str(folder)])
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def same(one, other):
+    return one == pytest.approx(other, rel=0, abs=EXACT)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_ranks_log_what_one_process_does(found, case):
+    one, two = found["1"][case], found["2"][case]
+    for kind in ("loss", "norm", "validation"):
+        assert same(two[kind], one[kind]), kind
+
+
+def test_a_rank_that_has_no_sequence_of_its_own_changes_nothing(found):
+    # Five sequences for three ranks: the last one fills up with one that does not count.
+    case = "untied, masked, accumulated, uneven"
+    assert same(found["3"][case]["loss"], found["1"][case]["loss"])
+    assert same(found["3"][case]["norm"], found["1"][case]["norm"])
+
+
+def test_a_mean_over_the_ranks_in_place_of_their_sum_would_be_noticed(found):
+    one, two = found["1"]["tied"], found["2"]["averaged"]
+    assert two["norm"][0] == pytest.approx(one["norm"][0] / 2, abs=EXACT)
+    assert not same(two["norm"], one["norm"])
+
+
+@pytest.mark.parametrize("world", ["1 after 2", "3"])
+def test_what_two_ranks_saved_goes_on_in_another_world(found, world):
+    unbroken, other = found["1"]["unbroken"], found[world]["goes on"]
+    assert same(other["loss"], unbroken["loss"])
+    assert same(other["norm"], unbroken["norm"])
+
+
+def test_every_rank_drops_by_a_stream_of_its_own_and_goes_on_with_it(found):
+    dropped = found["2"]["dropped"]
+    assert dropped["streams"] == 2
+    assert dropped["gone on"] == dropped["unbroken"]
+
+
+def test_ranks_hear_what_the_first_one_says_and_it_learns_what_ended_them(found):
+    assert found["2"]["talk"]["confession"] == "rank 1: heard ['base', 'grown']"
+    assert found["2"]["talk"]["largest"] == 15
+
+
+def test_hybrid_sharding_needs_nodes_of_one_size(found):
+    assert found["2"]["talk"]["refused"] == ""
+    assert found["3"]["talk"]["refused"] == (
+        "expected as many ranks on every node, for sharding = hybrid; got 3 ranks, 2 on this node. "
+        "Try zero1 or zero3, or the same --nproc-per-node everywhere."
+    )
+
+
+def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with started() as world:
+        assert (world.rank, world.size, world.leads) == (0, 1, True)
+        assert world.confession() is None
+        world.say("nothing is sent")
+
+
+def test_a_share_holds_as_many_sequences_on_every_rank(batches):
+    whole = batches(0)
+    shares = [whole.share(World(rank=rank, size=3)) for rank in range(3)]
+    assert [share.ids.shape[0] for share in shares] == [3, 3, 3]
+    assert sum(share.counted_targets for share in shares) == whole.counted_targets
+
+
+@pytest.mark.parametrize(
+    ("words", "lost"),
+    [("[gloo/transport/tcp/pair.cc:534] Connection closed by peer", True), ("shape", False)],
+)
+def test_a_lost_rank_is_told_from_a_mistake(words, lost):
+    assert is_lost(RuntimeError(words)) is lost
