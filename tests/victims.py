@@ -17,8 +17,11 @@ from typing import Any
 
 import torch
 from torch import _dynamo
+from torch.distributed import fsdp, tensor
+from torch.distributed.launcher import api
 
 from growlm import tensorfile
+from growlm.base.errors import CorpusError
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.corpus import documents
@@ -26,7 +29,7 @@ from growlm.pipeline import engine
 from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
 
-LOADED = (_dynamo, average, check, evaluate, grow, inspect, log, prepare, run, train)
+LOADED = (_dynamo, fsdp, tensor, average, check, evaluate, grow, inspect, log, prepare, run, train)
 """What children would take seconds to load; the optimizer wakes dynamo."""
 
 MOMENTS = ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
@@ -154,10 +157,63 @@ def become(user: int) -> None:
     os.setuid(user)
 
 
+def in_ranks(size: int, restarts: int) -> None:
+    """Run the command as torchrun does, in so many ranks; they are forks of this process."""
+    config = api.LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=size,
+        max_restarts=restarts,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        start_method="fork",
+        monitor_interval=0.1,
+    )
+    alone = main
+
+    def rank(words: list[str]) -> None:
+        code = alone(words)
+        sys.stdout.flush()
+        if code:
+            sys.exit(code)
+
+    def launched(words: list[str]) -> int:
+        try:
+            api.elastic_launch(config, rank)(words)
+        except Exception as error:  # noqa: BLE001 - it says which rank failed, and how
+            sys.stderr.write(f"torchrun: {type(error).__name__}\n")
+            return 1
+        return 0
+
+    globals()["main"] = launched
+
+
+def second_rank(fate: str, step: int) -> None:
+    """Let the second rank be killed, be asked to stop, or fail, after a training step.
+
+    That happens once: not again when the ranks were started anew.
+    """
+    write = Writer.write
+
+    def write_and_meet(self: Writer, record: AnyRecord) -> None:
+        write(self, record)
+        due = isinstance(record, Step) and record.step == step
+        if not due or (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) != ("1", "0"):
+            return
+        if fate == "killed":
+            die()
+        if fate == "stopped":
+            os.kill(os.getpid(), signal.SIGTERM)
+        if fate == "failed":
+            raise CorpusError("shards that can be read", got="none", fix="another disk")
+
+    Writer.write = write_and_meet
+
+
 def run_script(path: str, *arguments: str) -> None:
     """Run a script with all that is loaded here, in place of a command."""
     sys.argv = [path, *arguments]
-    runpy.run_path(path)
+    runpy.run_path(path, run_name="__main__")
     sys.stdout.flush()
     os._exit(0)
 
@@ -170,6 +226,8 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "limit_files": limit_files,
     "become": become,
     "run_script": run_script,
+    "in_ranks": in_ranks,
+    "second_rank": second_rank,
 }
 
 

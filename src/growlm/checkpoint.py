@@ -316,6 +316,11 @@ def reader(path: Path) -> Read:
     return read
 
 
+def unread_weights(path: Path) -> Mapping[str, Tensor]:
+    """Return a checkpoint's weights, each read when asked for."""
+    return Unread(path / WEIGHTS)
+
+
 def unread_optimizer(path: Path) -> Mapping[str, Tensor]:
     """Return a checkpoint's optimizer state, each tensor read when asked for; empty without."""
     return Unread(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}

@@ -133,6 +133,10 @@ class Unread(Mapping[str, Tensor]):
             raise KeyError(name)
         return load_tensor(self._path, name)
 
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is such a tensor; nothing is read."""
+        return name in self._names
+
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
         return iter(self._names)

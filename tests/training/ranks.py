@@ -23,6 +23,7 @@ from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.schedule import Cosine
 from growlm.optim.sharded import sharded_like
 from growlm.tensorfile import Unread, load_tensors, save_tensors
 from growlm.training.loop import Faster, train
@@ -88,7 +89,7 @@ def factors() -> dict[str, Tensor]:
 def faster(state: TrainState) -> Faster:
     """Return the lower half of a matrix, as entries that learn at twice the rate."""
     parameter = state.model.get_parameter(GROWN)
-    meant = (torch.arange(32)[:, None] >= 16).expand(32, 16)
+    meant = torch.arange(32)[:, None] >= 16
     return Faster(entries=[(parameter, sharded_like(meant, parameter))], factor=lambda _: 2.0)
 
 
@@ -131,7 +132,7 @@ def steps_of(world: World, state: TrainState, case: Case, *, to: int = STEPS) ->
         train(
             state,
             lambda cursor: batch(cursor, **case.batch),
-            lambda step: 1.0 - 0.1 * step,
+            Cosine(warmup_steps=1, steps=8, final_share=0.1),
             steps=to,
             peak_lr=1e-2,
             settings=StepSettings(
@@ -295,4 +296,5 @@ def main(where: Path) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from growlm.base.errors import TrainingError
 from growlm.training.parallel import World, is_lost, started
 
 CASES = [
@@ -84,6 +85,18 @@ def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch):
         assert (world.rank, world.size, world.leads) == (0, 1, True)
         assert world.confession() is None
         world.say("nothing is sent")
+
+
+def test_ranks_that_do_not_find_each_other_end_with_a_line(monkeypatch):
+    told = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "70000"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError) as caught, started():
+        pass
+    assert str(caught.value) == (
+        "expected all ranks to find each other; got 'port must have value from 0 to 65535 but was "
+        "70000.'. Try an address and a port of the first node that all nodes reach."
+    )
 
 
 def test_a_share_holds_as_many_sequences_on_every_rank(batches):

@@ -8,6 +8,7 @@ from growlm.cli import options as shared
 from growlm.cli.show import show
 from growlm.cli.signals import caught
 from growlm.pipeline.open import run_of
+from growlm.pipeline.ranks import joined, together
 from growlm.pipeline.run import everything
 
 
@@ -22,7 +23,10 @@ def run(options: argparse.Namespace) -> int:
     recipe: Path = options.recipe
     with (
         caught() as stop,
-        run_of(recipe, options.overrides, out=options.out, stop=stop, version=VERSION) as job,
+        joined() as world,
+        run_of(
+            recipe, options.overrides, out=options.out, stop=stop, version=VERSION, world=world
+        ) as job,
     ):
-        show(everything(job), options)
+        show(together(job, everything(job)), options)
     return 0

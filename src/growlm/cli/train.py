@@ -9,6 +9,7 @@ from growlm.cli.show import show
 from growlm.cli.signals import caught
 from growlm.pipeline.events import Event
 from growlm.pipeline.open import plan_of, run_of
+from growlm.pipeline.ranks import joined, together
 from growlm.pipeline.run import Run, cautioned, prepare, train
 
 
@@ -21,15 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    plan_of(options.recipe, options.overrides).stage(options.stage)  # before anything is opened
-    with (
-        caught() as stop,
-        run_of(
-            options.recipe, options.overrides, out=options.out, stop=stop, version=VERSION
-        ) as job,
-    ):
-        show(_events(job, options.stage), options)
+    with caught() as stop, joined() as world:
+        _check_stage(options)  # before anything is opened
+        with run_of(
+            options.recipe,
+            options.overrides,
+            out=options.out,
+            stop=stop,
+            version=VERSION,
+            world=world,
+        ) as job:
+            show(together(job, _events(job, options.stage)), options)
     return 0
+
+
+def _check_stage(options: argparse.Namespace) -> None:
+    plan_of(options.recipe, options.overrides).stage(options.stage)
 
 
 def _events(job: Run, stage: str) -> Iterator[Event]:

@@ -43,7 +43,7 @@ def clip_gradients(
     if max_value is not None:
         for gradient, state in held:
             limit = max_value * local(state[EPS_SCALE]) if EPS_SCALE in state else max_value
-            local(gradient).clamp_(-limit, limit)
+            cast(Any, local(gradient)).clamp_(-limit, limit)
     return norm
 
 

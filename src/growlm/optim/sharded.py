@@ -20,7 +20,7 @@ def sharded_like(tensor: Tensor, other: Tensor | None) -> Tensor:
     """Return a whole tensor, which every rank has, in parts that lie as another's do.
 
     Args:
-        tensor: Of the other's shape, or a scalar, which stays as it is.
+        tensor: It broadcasts to the other; a scalar stays as it is.
         other: In parts or not.
     """
     if other is None or not is_sharded(other) or tensor.dim() == 0:
@@ -30,7 +30,8 @@ def sharded_like(tensor: Tensor, other: Tensor | None) -> Tensor:
     parts = cast(Any, other)
     mesh, placements = parts.device_mesh, parts.placements
     # Each rank cuts its own part, so nothing is sent; a copy, so that the whole is not kept.
-    return distribute_tensor(tensor.detach(), mesh, placements, src_data_rank=None).clone()
+    full = tensor.detach().expand(other.shape)
+    return distribute_tensor(full, mesh, placements, src_data_rank=None).clone()
 
 
 def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -22,17 +22,22 @@ from growlm.training.state import TrainState, restore_random, seed_dropout
 
 def first_state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ancestor, ...]]:
     """Return the state to go on from, and the lineage before this stage."""
-    model = GPT(job.stage.config).to(device)
+    model = GPT(job.stage.config)
+    # Sharded first: no device needs room for the whole model.
+    job.world.shard(model, job.plan.experiment.sharding)
+    model.to(device)
     optimizer = _optimizer(job.stage, model)
     state = TrainState(model=model, optimizer=optimizer, step=0, cursor=job.data.first_cursor)
     latest = latest_checkpoint(job.place)
     if latest is not None:
         lineage = _resume(job, state, latest)
-        rewind(job.folder.log(job.stage.name), step=state.step)
+        if job.world.leads:
+            rewind(job.folder.log(job.stage.name), step=state.step)
         return state, lineage
-    _forget_scores(job)
-    rewind(job.folder.log(job.stage.name), step=-1)
-    seed_dropout(job.plan.experiment.seed, job.stage.name)
+    if job.world.leads:
+        _forget_scores(job)
+        rewind(job.folder.log(job.stage.name), step=-1)
+    seed_dropout(job.plan.experiment.seed, job.stage.name, rank=job.world.rank)
     if job.stage.origin.kind == "grown":
         return state, _inherit(job, state)
     # Drawn on the CPU, so that the first weights do not depend on the device.
@@ -66,8 +71,9 @@ def _forget_scores(job: Training) -> None:
 def _resume(job: Training, state: TrainState, path: Path) -> tuple[Ancestor, ...]:
     meta = _whole_meta(path)
     check_same_data(meta, position(job.data, 0, job.sources), path=str(path))
-    state.load(checkpoint.load_weights(path), checkpoint.load_optimizer(path))
-    restore_random(checkpoint.load_random(path))
+    state.load(checkpoint.unread_weights(path), checkpoint.unread_optimizer(path))
+    seed_dropout(job.plan.experiment.seed, job.stage.name, rank=job.world.rank)
+    restore_random(checkpoint.load_random(path), rank=job.world.rank)
     state.step = meta.step
     state.cursor = meta.data.cursor if meta.data else state.cursor
     return meta.lineage[:-1]
@@ -88,5 +94,5 @@ def _inherit(job: Training, state: TrainState) -> tuple[Ancestor, ...]:
     path = job.folder.grown(job.stage.name)
     meta = checkpoint.read_meta(path)
     checkpoint.verify(path, meta)
-    state.load(checkpoint.load_weights(path), checkpoint.load_optimizer(path))
+    state.load(checkpoint.unread_weights(path), checkpoint.unread_optimizer(path))
     return meta.lineage[:-1]

@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from growlm import checkpoint
 from growlm.base.files import remove, sha256_bytes
@@ -33,12 +35,19 @@ def latest_checkpoint(place: Path) -> Path | None:
 
 
 def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> None:
-    """Save a checkpoint, note it, and remove those that are no longer needed."""
+    """Save a checkpoint, note it, and remove those that are no longer needed.
+
+    Of many ranks the first one writes; all send what lies in parts on them.
+    """
+    # Written while nobody trains; to write beside training, these need only be copies.
+    tensors = _Tensors(state.weights(), state.optimizer_tensors(), random_tensors(job.world))
+    if not job.world.leads:
+        return
     log.sync()
     last = state.step == job.stage.pace.steps
     name = job.folder.final(job.stage.name).name if last else f"step-{state.step:08d}"
     path = job.place / name
-    checkpoint.save(path, _contents(job, state, lineage))
+    checkpoint.save(path, _contents(job, state, lineage, tensors))
     log.write(Saved(step=state.step, tokens=state.step * job.stage.batch_tokens, path=path.name))
     prune(job, keep=0 if last else job.stage.pace.keep)
 
@@ -51,7 +60,17 @@ def prune(job: Training, *, keep: int) -> None:
         remove(steps[step])
 
 
-def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -> Contents:
+class _Tensors(NamedTuple):
+    """All tensors of a checkpoint, whole."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    random: dict[str, Tensor]
+
+
+def _contents(
+    job: Training, state: TrainState, lineage: tuple[Ancestor, ...], tensors: _Tensors
+) -> Contents:
     stage = job.stage
     tokens = state.step * stage.batch_tokens
     return Contents(
@@ -65,9 +84,9 @@ def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -
         tokenizer=job.tokenizer,
         tokenizer_files=_tokenizer_files(job),
         certificate=_certificate(job),
-        weights=state.weights(),
-        optimizer=state.optimizer_tensors(),
-        random=random_tensors(),
+        weights=tensors.weights,
+        optimizer=tensors.optimizer,
+        random=tensors.random,
         exposure=ledger.at_step(job.segments, state.step).model_dump(mode="json"),
     )
 

@@ -13,6 +13,7 @@ from growlm.pipeline.plan import Plan, plan
 from growlm.pipeline.run import Run
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.read import read
+from growlm.training.parallel import ALONE, World
 
 
 def plan_of(recipe: Path, overrides: Sequence[str]) -> Plan:
@@ -34,8 +35,11 @@ def run_of(
     out: Path | None,
     stop: Stop,
     version: str,
+    world: World = ALONE,
 ) -> Generator[Run, None, None]:
     """Check everything that can be checked, then open the run's folder for this process alone.
+
+    Of many ranks the first one does; the others read what it finds and makes.
 
     Args:
         recipe: The recipe's file.
@@ -43,17 +47,22 @@ def run_of(
         out: The run's folder; ``runs/NAME`` when None.
         stop: Says whether somebody asked the run to stop.
         version: growlm's, for the log.
+        world: The ranks that carry it out.
 
     Raises:
         GrowlmError: Something cannot work; nothing has been started.
     """
     planned = plan_of(recipe, overrides)
-    check_sources(planned)
     name = planned.experiment.name
     path = out or Path("runs") / name
+    if not world.leads:
+        folder = RunFolder(path=path)
+        yield Run(plan=planned, folder=folder, stop=stop, version=version, world=world)
+        return
+    check_sources(planned)
     with opened(path, name=name, recipe=recipe, overrides=overrides) as folder:
         check_disk(planned, folder)
-        yield Run(plan=planned, folder=folder, stop=stop, version=version)
+        yield Run(plan=planned, folder=folder, stop=stop, version=version, world=world)
 
 
 def recorded_plan(folder: RunFolder) -> Plan:

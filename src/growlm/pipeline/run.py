@@ -41,6 +41,7 @@ from growlm.pipeline.viewing import run_view
 from growlm.report.page import FILES, write
 from growlm.report.view import EvaluationView
 from growlm.runlog import ValidationLoss, read
+from growlm.training.parallel import ALONE, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class Run:
     stop: Stop
     version: str
     """growlm's, for the log."""
+    world: World = ALONE
+    """The ranks that train together."""
 
 
 def everything(run: Run) -> Iterator[Event]:
@@ -176,7 +179,7 @@ def _grown(run: Run, stage: StagePlan) -> str:
 
 
 def _train_step(run: Run, stage: StagePlan, sources: Sources) -> Step:
-    job = training_of(run.plan, stage, run.folder, sources, stop=run.stop)
+    job = training_of(run.plan, stage, run.folder, sources, stop=run.stop, world=run.world)
     return Step(
         name=f"train:{stage.name}",
         key=_train_key(run, stage, sources),

@@ -10,6 +10,7 @@ from growlm.pipeline.events import Stop
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.stageplan import StagePlan
+from growlm.training.parallel import ALONE, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class Training:
     tokenizer: str
     """The tokenizer's JSON."""
     stop: Stop
+    world: World
+    """The ranks that train it together."""
     segments: tuple[Segment, ...] = ()
     """The stages of the exposure ledger, this one last and up to its end."""
 
@@ -34,7 +37,13 @@ class Training:
 
 
 def training_of(
-    plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources, *, stop: Stop
+    plan: Plan,
+    stage: StagePlan,
+    folder: RunFolder,
+    sources: Sources,
+    *,
+    stop: Stop,
+    world: World = ALONE,
 ) -> Training:
     """Return a stage ready to be trained."""
     with storage(folder.tokenizer):
@@ -48,4 +57,5 @@ def training_of(
         data=stage_data(plan, stage, sources),
         tokenizer=tokenizer,
         stop=stop,
+        world=world,
     )

@@ -1,8 +1,10 @@
 """The train step: one stage from its first weights, or from where it stopped, to its end."""
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -17,6 +19,7 @@ from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
 from growlm.model.gpt import GPT
 from growlm.optim.schedule import Resumed
+from growlm.optim.sharded import sharded_like
 from growlm.pipeline.beginning import first_state
 from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windows
 from growlm.pipeline.events import Event, Notice, Progress
@@ -55,11 +58,13 @@ def train_stage(job: Training) -> Iterator[Event]:
         CheckpointError: The checkpoint to go on from is damaged.
         CorpusError: Shards are damaged, or another tokenizer wrote them.
     """
-    if job.folder.final(job.stage.name).exists():
-        prune(job, keep=0)  # a kill may have come in between
-        return
-    check_shards(job.folder, job.stage.weights, tokenizer=sha256_bytes(job.tokenizer.encode()))
-    job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
+    if job.world.leads:
+        if job.folder.final(job.stage.name).exists():
+            prune(job, keep=0)  # a kill may have come in between
+            return
+        check_shards(job.folder, job.stage.weights, tokenizer=sha256_bytes(job.tokenizer.encode()))
+        job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
+        job.world.say(job.stage.name)
     device = choose_device()
     state, lineage = first_state(job, device)
     reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
@@ -67,7 +72,7 @@ def train_stage(job: Training) -> Iterator[Event]:
         compile_layers(state.model)
     elif job.plan.experiment.compile:
         yield Notice(text=f"layers are not compiled: {reason}; training is slower, not different")
-    log = Writer(job.folder.log(job.stage.name))
+    log = Writer(job.folder.log(job.stage.name) if job.world.leads else Path(os.devnull))
     try:
         log.write(_start(state, job, device, compiled=reason is None))
         yield from _notices(job, state, log)
@@ -96,7 +101,7 @@ def _run(
         seconds = [*seconds[-RECENT + 1 :], record.seconds]
         if stage.pace.validates(record.step):
             _write(log, validate())
-        stopped_by = job.stop.signal_number
+        stopped_by = job.world.largest(job.stop.signal_number or 0)
         last = record.step == stage.pace.steps
         if last or stopped_by or record.step in stage.pace.checkpoint_steps:
             publish(job, state, log, lineage)
@@ -106,18 +111,29 @@ def _run(
 
 
 def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, None, Training]:
-    """Return the stage with the step at which it resumes its parent's schedule, found only once."""
-    stage, latest = job.stage, latest_checkpoint(job.place)
-    if not isinstance(stage.schedule, Resumed):
+    """Return the stage with the step at which it resumes its parent's schedule, found only once.
+
+    The first rank finds it, and tells the others.
+    """
+    if not isinstance(job.stage.schedule, Resumed):
         return job
+    if not job.world.leads:
+        return replace(job, stage=settled(job.stage, int(job.world.hear())))
+    stage = yield from _resumed(job, state, log)
+    if isinstance(stage.schedule, Resumed):
+        job.world.say(str(stage.schedule.start))
+    return replace(job, stage=stage)
+
+
+def _resumed(job: Training, state: TrainState, log: Writer) -> Generator[Event, None, StagePlan]:
+    stage, latest = job.stage, latest_checkpoint(job.place)
     if latest is not None:
-        start = checkpoint.read_meta(latest).training["schedule_start"]
-        return replace(job, stage=settled(stage, start))
+        return settled(stage, checkpoint.read_meta(latest).training["schedule_start"])
     parent = stage.origin.parent_path or job.folder.final(str(stage.origin.parent))
     stage, text = resumed_at_first(stage, parent, list(read(job.folder.log(stage.name))))
     log.write(LoggedNotice(step=state.step, tokens=0, text=text))
     yield Notice(text=text)
-    return replace(job, stage=stage)
+    return stage
 
 
 def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
@@ -144,6 +160,7 @@ def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[S
             clip_value=stage.optimizer.clip_value,
         ),
         faster=_faster(stage, state.model),
+        world=job.world,
     )
 
 
@@ -166,7 +183,7 @@ def new_entries(model: GPT, plan: GrowthPlan) -> list[tuple[Tensor, Tensor]]:
         (parameter, _is_new(grower.factors(name)).to(parameter.device))
         for name, parameter in model.named_parameters()
     ]
-    return [(parameter, new) for parameter, new in found if new.any()]
+    return [(parameter, sharded_like(new, parameter)) for parameter, new in found if new.any()]
 
 
 def _is_new(factors: Factors) -> Tensor:
@@ -185,18 +202,26 @@ def _validator(
 
     def validate() -> Iterator[AnyRecord]:
         tokens = state.step * job.stage.batch_tokens
-        losses = validation_losses(state.model, windows, micro_sequences=job.stage.micro_sequences)
+        losses = validation_losses(
+            state.model,
+            windows,
+            micro_sequences=job.stage.micro_sequences,
+            world=job.world,
+        )
         loss = mixed_loss(losses, job.stage.weights)
         yield ValidationLoss(step=state.step, tokens=tokens, loss=loss, losses=losses)
         if plan:
-            yield from _copies(state, plan, tokens=tokens)
+            weights = state.weights()  # of many ranks, all send their parts
+            if job.world.leads:
+                yield from _copies(state, weights, plan, tokens=tokens)
 
     return validate
 
 
-def _copies(state: TrainState, plan: GrowthPlan, *, tokens: int) -> Iterator[Copies]:
+def _copies(
+    state: TrainState, weights: dict[str, Tensor], plan: GrowthPlan, *, tokens: int
+) -> Iterator[Copies]:
     """Yield how far copies have moved apart, if growth made any."""
-    weights = state.weights()
     distance, units = depth_distance(weights, plan.depth), unit_distances(weights, plan)
     spaces = {space: Apart(**asdict(found)) for space, found in units.items()}
     if distance is not None or spaces:
@@ -207,7 +232,7 @@ def _start(state: TrainState, job: Training, device: torch.device, *, compiled: 
     return Start(
         step=state.step,
         tokens=state.step * job.stage.batch_tokens,
-        device=describe(device),
+        device=describe(device) + job.world.description,
         compiled=compiled,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -1,7 +1,7 @@
 """The whole recipe, and the checks that need more than one of its sections."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt
 
@@ -40,6 +40,11 @@ class Experiment(Section, frozen=True):
 
     compile: bool = True
     """Compile the layers where a compiler is there."""
+
+    sharding: Literal["zero1", "zero3", "hybrid"] = "zero1"
+    """What each of many ranks holds: `zero1` its part of the optimizer's state, and all weights
+    during a step; `zero3` its part of both, but for the layer at work; `hybrid` the same within a
+    node, and each node all of it."""
 
     source: tuple[Source, ...] = Field(min_length=1)
     """The sources, in the order of the mixture."""

@@ -1,15 +1,16 @@
 """Many ranks that train one model: what each takes of a batch, and what they tell each other."""
 
 import os
+import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from growlm.base.errors import RecipeError
+from growlm.base.errors import RecipeError, TrainingError
 from growlm.model.gpt import GPT
 
 Sharding = Literal["zero1", "zero3", "hybrid"]
@@ -20,8 +21,8 @@ TOLD = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = timedelta(minutes=30)
 """How long a rank waits for the others inside a step, or for a checkpoint to be written."""
 
-LISTENING = timedelta(seconds=1)
-"""How long a rank that waits for the first one can be deaf to signals."""
+LONGEST_PAUSE = 0.5
+"""Seconds between two looks at whether the first rank has said something."""
 
 END = "."
 """What the first rank says last; no stage has that name."""
@@ -52,6 +53,11 @@ class World:
         """Whether this is the first rank, which prepares, writes and speaks."""
         return self.rank == 0
 
+    @property
+    def description(self) -> str:
+        """What it adds to a device in words."""
+        return f", {self.size} ranks, {self.sharding}" if self.size > 1 else ""
+
     def shard(self, model: GPT, sharding: Sharding) -> None:
         """Part a model over the ranks in place, layer by layer; its optimizer is made afterwards.
 
@@ -63,9 +69,9 @@ class World:
         Raises:
             RecipeError: Hybrid, and the nodes do not have the same number of ranks.
         """
-        self.sharding = sharding
         if self.size == 1:
             return
+        self.sharding = sharding
         from torch.distributed.fsdp import fully_shard
 
         mesh = self._mesh(sharding)
@@ -149,7 +155,8 @@ class World:
     def say(self, text: str) -> None:
         """Tell the other ranks something; the first rank alone does, and nobody waits."""
         if self.size > 1:
-            self._store.set(f"said-{self._said}", text)
+            with suppress(RuntimeError):  # nobody is there to hear it
+                self._store.set(f"said-{self._said}", text)
             self._said += 1
 
     def hear(self) -> str:
@@ -159,33 +166,29 @@ class World:
             EndedError: It has said its last.
         """
         key = f"said-{self._said}"
-        while not self._is_there(key):
-            continue
+        pause = 0.01
+        # Asked for again and again: a wait inside torch is deaf to signals, and complains.
+        while not self._store.check([key]):
+            time.sleep(pause)
+            pause = min(2.0 * pause, LONGEST_PAUSE)
         text = self._store.get(key).decode()
         if text == END:
             raise EndedError
         self._said += 1
         return text
 
-    def _is_there(self, key: str) -> bool:
-        """Wait for a moment; signals are looked at in between."""
-        import torch.distributed as dist
-
-        try:
-            self._store.wait([key], LISTENING)
-        except dist.DistStoreError:
-            return False
-        return True
-
     def confess(self, text: str) -> None:
-        """Leave word of what ends this rank, for the first one to speak of."""
-        self._store.set("confessed", f"rank {self.rank}: {text}")
+        """Leave word of what ends this rank, for the first one to speak of, if that still hears."""
+        with suppress(RuntimeError):
+            self._store.set("confessed", f"rank {self.rank}: {text}")
 
     def confession(self) -> str | None:
         """Return what ended another rank, where it left word."""
-        if self.size == 1 or not self._store.check(["confessed"]):
-            return None
-        return self._store.get("confessed").decode()
+        if self.size > 1:
+            with suppress(RuntimeError):
+                if self._store.check(["confessed"]):
+                    return self._store.get("confessed").decode()
+        return None
 
 
 ALONE = World()
@@ -197,22 +200,45 @@ def started() -> Generator[World, None, None]:
     """Yield the world that torchrun started this process in: of one where it did not.
 
     Ranks talk by gloo, and between GPUs by nccl.
+
+    Raises:
+        TrainingError: The ranks do not find each other.
     """
     if not all(os.environ.get(name) for name in TOLD) or os.environ["WORLD_SIZE"] == "1":
         yield World()
         return
     import torch.distributed as dist
 
+    world = _met()
+    yield world
+    # Not after an error: another rank may never answer again.
+    dist.destroy_process_group()
+
+
+def _met() -> World:
+    """Return the world, once all ranks have found each other."""
+    import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         backend = "cpu:gloo,cuda:nccl"
-    store, rank, size = next(iter(dist.rendezvous("env://", timeout=PATIENCE)))
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    # Torchrun keeps the store for ranks that it starts anew: they must not hear the dead.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    try:
+        whole, rank, size = next(iter(rendezvous("env://", timeout=PATIENCE)))
+        store = PrefixStore(f"attempt-{attempt}", whole)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(
+            "all ranks to find each other",
+            got=f"'{str(error).splitlines()[0]}'",
+            fix="an address and a port of the first node that all nodes reach",
+        ) from error
     node_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    yield World(rank=rank, size=size, node_size=node_size, store=store)
-    # Not after an error: another rank may never answer again.
-    dist.destroy_process_group()
+    return World(rank=rank, size=size, node_size=node_size, store=store)
 
 
 def is_lost(error: RuntimeError) -> bool:

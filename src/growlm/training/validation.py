@@ -31,8 +31,7 @@ def validation_losses(
     world.part(model)
     sums = world.sum(torch.tensor(list(losses.values()), dtype=torch.float64))
     return {
-        name: total / windows[name].targets
-        for name, total in zip(losses, sums.tolist(), strict=True)
+        name: float(total) / windows[name].targets for name, total in zip(losses, sums, strict=True)
     }
 
 
