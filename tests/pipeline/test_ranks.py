@@ -7,7 +7,11 @@ import pytest
 
 from growlm.runlog import Start, Step, ValidationLoss, read
 
-CHANGES = ("stage.base.model.dropout=0.0", "stage.base.micro_batch=32")
+CHANGES = (
+    "stage.base.model.dropout=0.0",
+    "stage.base.checkpoint_every=512",
+    "validation.tokens=32",
+)
 SETS = [word for change in CHANGES for word in ("--set", change)]
 LOG = "stages/base/training/log.jsonl"
 TWO = [2, 0]
