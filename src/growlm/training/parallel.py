@@ -219,7 +219,9 @@ def _met() -> World:
     """Return the world, once all ranks have found each other."""
     import torch.distributed as dist
     from torch.distributed.distributed_c10d import PrefixStore
-    from torch.distributed.rendezvous import rendezvous
+    from torch.distributed.rendezvous import (
+        rendezvous,  # pyright: ignore[reportUnknownVariableType]
+    )
 
     backend = "gloo"
     if torch.cuda.is_available():
