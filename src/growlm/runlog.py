@@ -35,6 +35,8 @@ class Start(Record, frozen=True):
     """What it runs on, in words."""
     compiled: bool
     """Whether the blocks are compiled."""
+    attention: str = "sdpa"
+    """What mixes the values, ``sdpa``, ``triton`` or ``flash``, and why."""
     time: str
     """UTC, ISO 8601."""
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from growlm.model.attention import Attention
 from growlm.model.config import GPTConfig
+from growlm.model.flex import Flex
 from growlm.model.undrawn import Linear
 
 
@@ -72,7 +73,7 @@ class Layer(nn.Module):
     def forward(
         self,
         x_BTD: Float[Tensor, "B T D"],
-        bias: Float[Tensor, "_ _ T T"] | None,
+        bias: Float[Tensor, "_ _ T T"] | Flex | None,
         angles: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "B T D"]:
         """Add what attention and MLP find to the residual stream."""

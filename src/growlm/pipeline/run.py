@@ -41,6 +41,7 @@ from growlm.pipeline.viewing import run_view
 from growlm.report.page import FILES, write
 from growlm.report.view import EvaluationView
 from growlm.runlog import ValidationLoss, read
+from growlm.training.device import check_kernel, choose_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,14 @@ def everything(run: Run) -> Iterator[Event]:
 
 
 def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
-    """Say what some stages, as far as they are not trained yet, should be told beforehand."""
+    """Say what some stages, as far as they are not trained yet, should be told beforehand.
+
+    Raises:
+        TrainingError: The recipe asks for an attention that this machine or a shape cannot have.
+    """
     for stage in stages:
         if not run.folder.final(stage.name).exists():
+            check_kernel(run.plan.experiment.attention, stage.config, choose_device())
             for text in cautions(run.plan, stage):
                 yield Notice(text=text)
 
@@ -207,6 +213,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "mixture": experiment.mixture.model_dump(exclude={"max_epochs"}),
         "validation": experiment.validation.tokens,
         "compile": experiment.compile,
+        "attention": experiment.attention,
         "sources": sources.ids,
         "masks": sources.masks_of(stage.weights),
         "tokenizer": sha256_file(run.folder.tokenizer),

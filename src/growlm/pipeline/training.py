@@ -36,7 +36,13 @@ from growlm.runlog import (
     Writer,
     read,
 )
-from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
+from growlm.training.device import (
+    choose_device,
+    compile_layers,
+    describe,
+    settled_kernel,
+    why_not_compiled,
+)
 from growlm.training.loop import Faster, train
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
@@ -62,6 +68,13 @@ def train_stage(job: Training) -> Iterator[Event]:
     job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
     device = choose_device()
     state, lineage = first_state(job, device)
+    kernel, why = settled_kernel(
+        job.plan.experiment.attention,
+        job.stage.config,
+        device,
+        documents=job.stage.document_masking,
+    )
+    state.model.places.kernel = kernel
     reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
     if reason is None:
         compile_layers(state.model)
@@ -69,7 +82,8 @@ def train_stage(job: Training) -> Iterator[Event]:
         yield Notice(text=f"layers are not compiled: {reason}; training is slower, not different")
     log = Writer(job.folder.log(job.stage.name))
     try:
-        log.write(_start(state, job, device, compiled=reason is None))
+        attention = f"{kernel}: {why}"
+        log.write(_start(state, job, device, compiled=reason is None, attention=attention))
         yield from _notices(job, state, log)
         with job.stop.deferring():
             yield from _run(job, state, log, lineage)
@@ -203,12 +217,15 @@ def _copies(state: TrainState, plan: GrowthPlan, *, tokens: int) -> Iterator[Cop
         yield Copies(step=state.step, tokens=tokens, distance=distance, spaces=spaces)
 
 
-def _start(state: TrainState, job: Training, device: torch.device, *, compiled: bool) -> Start:
+def _start(
+    state: TrainState, job: Training, device: torch.device, *, compiled: bool, attention: str
+) -> Start:
     return Start(
         step=state.step,
         tokens=state.step * job.stage.batch_tokens,
         device=describe(device),
         compiled=compiled,
+        attention=attention,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -1,7 +1,7 @@
 """The whole recipe, and the checks that need more than one of its sections."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt
 
@@ -40,6 +40,10 @@ class Experiment(Section, frozen=True):
 
     compile: bool = True
     """Compile the layers where a compiler is there."""
+
+    attention: Literal["auto", "sdpa", "triton", "flash"] = "auto"
+    """What mixes the values: torch's own attention, FlexAttention by Triton's kernel or by
+    FlashAttention's, or what is fastest where it runs and proves itself there."""
 
     source: tuple[Source, ...] = Field(min_length=1)
     """The sources, in the order of the mixture."""
