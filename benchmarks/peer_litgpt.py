@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from litgpt import GPT, Config
+from litgpt.pretrain import initialize_weights
 from litgpt.utils import chunked_cross_entropy
 
 
@@ -41,6 +42,7 @@ def main() -> None:
             intermediate_size=4 * options.width,
         )
     )
+    initialize_weights(fabric, model, n_layer=options.layers, n_embd=options.width)
     model.lm_head.weight = model.transformer.wte.weight
     count = sum(parameter.numel() for parameter in model.parameters())
     if options.compile:
