@@ -158,8 +158,22 @@ def read(path: Path) -> Iterator[AnyRecord]:
         StorageError: The log cannot be read, or a line other than the last is no record.
     """
     with storage(path):
-        lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], start=1):
+        content = path.read_bytes()
+    whole, end, _ = content.rpartition(b"\n")
+    yield from parsed(whole, path) if end else ()
+
+
+def parsed(content: bytes, path: Path) -> Iterator[AnyRecord]:
+    """Yield the records of some whole lines of a run log.
+
+    Args:
+        content: The lines, without the last one's end.
+        path: The log, for messages.
+
+    Raises:
+        StorageError: A line is no record.
+    """
+    for number, line in enumerate(content.split(b"\n"), start=1):
         try:
             yield _ADAPTER.validate_json(line)
         except ValidationError as error:

@@ -25,6 +25,7 @@ from growlm.pipeline.fetching import check_apart
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
 from growlm.pipeline.keeping import step_checkpoints
+from growlm.pipeline.mirroring import service
 from growlm.pipeline.origin import operators_of, target_of
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
@@ -70,7 +71,10 @@ def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
 
     Raises:
         TrainingError: The recipe asks for an attention that this machine or a shape cannot have.
+        RecipeError: It asks for a service that is not installed.
     """
+    for name in run.plan.experiment.log.mirrors:
+        service(name)
     for stage in stages:
         if not run.folder.final(stage.name).exists():
             check_kernel(run.plan.experiment.attention, stage.config, choose_device())

@@ -22,6 +22,7 @@ from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windo
 from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
 from growlm.pipeline.keeping import latest_checkpoint, prune, publish
+from growlm.pipeline.mirroring import Mirrors, mirrors_of
 from growlm.pipeline.resuming import resumed_at_first, settled
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
@@ -104,12 +105,36 @@ def _run(
     if state.step == 0:
         _write(log, validate())
     job = yield from _settled(job, state, log)
+    mirrors = mirrors_of(
+        job.folder,
+        job.plan.experiment.log,
+        project=job.plan.experiment.name,
+        stage=stage.name,
+        step=state.step,
+    )
+    try:
+        yield from _each_step(job, state, log, lineage=lineage, mirrors=mirrors, validate=validate)
+    finally:
+        mirrors.close()
+
+
+def _each_step(
+    job: Training,
+    state: TrainState,
+    log: Writer,
+    *,
+    lineage: tuple[Ancestor, ...],
+    mirrors: Mirrors,
+    validate: Callable[[], Iterator[AnyRecord]],
+) -> Iterator[Event]:
+    stage, device = job.stage, next(state.model.parameters()).device
     seconds: list[float] = []
     for record in _steps(job, state, device):
         log.write(record)
         seconds = [*seconds[-RECENT + 1 :], record.seconds]
         if stage.pace.validates(record.step):
             _write(log, validate())
+            yield from (Notice(text=text) for text in mirrors.catch_up())
         stopped_by = job.stop.signal_number
         last = record.step == stage.pace.steps
         if last or stopped_by or record.step in stage.pace.checkpoint_steps:

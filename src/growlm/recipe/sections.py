@@ -234,8 +234,12 @@ class Evaluate(Section, frozen=True):
     """Tokens scored at once."""
 
 
+MirrorName = Literal["wandb", "trackio"]
+"""A service that can show a run as it goes."""
+
+
 class Log(Section, frozen=True):
-    """What the training log says beyond what the program measures."""
+    """What the training log says beyond what the program measures, and who else shows it."""
 
     title: str
     """The heading."""
@@ -245,3 +249,7 @@ class Log(Section, frozen=True):
 
     sources: tuple[str, ...] = ()
     """Sources and credits, Markdown, one line each."""
+
+    mirrors: tuple[MirrorName, ...] = ()
+    """Services that show the run log as it grows, where they are installed; TensorBoard's files are
+    written always."""
