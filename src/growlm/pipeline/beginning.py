@@ -11,11 +11,10 @@ from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Meta
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
-from growlm.optim.adamw import AdamWSettings, adamw
 from growlm.pipeline.data import check_same_data, position
 from growlm.pipeline.keeping import latest_checkpoint
+from growlm.pipeline.optimizing import optimizer_of
 from growlm.pipeline.stagejob import Training
-from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import rewind
 from growlm.training.state import TrainState, restore_random, seed_dropout
 
@@ -23,7 +22,9 @@ from growlm.training.state import TrainState, restore_random, seed_dropout
 def first_state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ancestor, ...]]:
     """Return the state to go on from, and the lineage before this stage."""
     model = GPT(job.stage.config).to(device)
-    optimizer = _optimizer(job.stage, model)
+    grow = job.stage.origin.grow
+    scaled = grow is not None and grow.optimizer_state == "exact"
+    optimizer = optimizer_of(job.stage.optimizer, model, scaled=scaled)
     state = TrainState(model=model, optimizer=optimizer, step=0, cursor=job.data.first_cursor)
     latest = latest_checkpoint(job.place)
     if latest is not None:
@@ -40,20 +41,6 @@ def first_state(job: Training, device: torch.device) -> tuple[TrainState, tuple[
     initialize(fresh, torch.Generator().manual_seed(seed_for(job.plan.experiment.seed, "init")))
     state.load(fresh.state_dict(), {})
     return state, ()
-
-
-def _optimizer(stage: StagePlan, model: GPT) -> torch.optim.Optimizer:
-    settings, grow = stage.optimizer, stage.origin.grow
-    return adamw(
-        model,
-        AdamWSettings(
-            peak_lr=settings.peak_lr,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-        ),
-        scaled=grow is not None and grow.optimizer_state == "exact",
-    )
 
 
 def _forget_scores(job: Training) -> None:

@@ -10,6 +10,7 @@ from growlm.base.errors import GrowthError, RecipeError
 from growlm.base.files import read_json, storage
 from growlm.checkpoint import read_meta
 from growlm.model.cost import training_flops_per_token
+from growlm.pipeline.optimizing import check_inheritable
 from growlm.pipeline.origin import Vocabulary, origin_of
 from growlm.pipeline.rates import rewarm_of, schedule_of
 from growlm.pipeline.resuming import (
@@ -157,6 +158,7 @@ def _stage_plan(
         weights={name: weight for name, weight in weights.items() if weight},
     )
     check_comparable(planned, earlier)
+    check_inheritable(planned, earlier)
     return planned
 
 

@@ -2,22 +2,35 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
-from growlm.recipe.values import Beta, Section, Share
+from growlm.recipe.values import Beta, Section, Share, refusal
 
 
 class Optimizer(Section, frozen=True):
-    """AdamW."""
+    """AdamW, or Muon with AdamW for what it does not move."""
+
+    kind: Literal["adamw", "muon"] = "adamw"
+    """``muon`` moves the matrices inside the layers, and AdamW embeddings, head and vectors."""
 
     peak_lr: PositiveFloat
     """Learning rate at the top of the schedule."""
 
     betas: tuple[Beta, Beta] = (0.9, 0.95)
-    """Decay of the two moments."""
+    """Decay of AdamW's two moments."""
 
     eps: PositiveFloat = 1e-8
-    """Added to the root of the second moment."""
+    """Added to the root of AdamW's second moment."""
+
+    momentum: Beta = 0.95
+    """Decay of Muon's momentum."""
 
     weight_decay: NonNegativeFloat = 0.1
     """On matrices only."""
@@ -27,6 +40,17 @@ class Optimizer(Section, frozen=True):
 
     clip_value: PositiveFloat | None = None
     """Largest absolute value of each gradient entry."""
+
+    @model_validator(mode="after")
+    def has_momentum(self) -> "Optimizer":
+        """Refuse a momentum that nothing would have."""
+        if self.kind != "muon" and "momentum" in self.model_fields_set:
+            raise refusal(
+                'to leave momentum out where its kind is not "muon": AdamW has betas instead',
+                got=f"momentum = {self.momentum}",
+                fix='kind = "muon", or betas',
+            )
+        return self
 
 
 class Rewarm(Section, frozen=True):
