@@ -3,15 +3,29 @@
 import pydantic
 import pytest
 
-from growlm.recipe.optimizer import Cosine, Optimizer, Resume, Schedule, WarmupStableDecay
+from growlm.recipe.optimizer import (
+    Constant,
+    Cosine,
+    Linear,
+    Optimizer,
+    Resume,
+    Schedule,
+    WarmupStableDecay,
+)
 
 
 @pytest.mark.parametrize(
     ("kind", "section"),
-    [("cosine", Cosine), ("warmup-stable-decay", WarmupStableDecay), ("resume", Resume)],
+    [
+        ("cosine", Cosine),
+        ("linear", Linear),
+        ("warmup-stable-decay", WarmupStableDecay),
+        ("constant", Constant),
+        ("resume", Resume),
+    ],
 )
 def test_the_kind_of_a_schedule_says_which_section_it_is(
-    kind: str, section: type[Cosine | WarmupStableDecay | Resume]
+    kind: str, section: type[Cosine | Linear | WarmupStableDecay | Constant | Resume]
 ) -> None:
     values = {"kind": kind, "warmup_steps": 0}
     assert isinstance(pydantic.TypeAdapter(Schedule).validate_python(values), section)

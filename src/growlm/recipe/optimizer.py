@@ -79,6 +79,22 @@ class Cosine(Section, frozen=True):
     """In a stage that grows: let new parameters learn faster than old ones for a while."""
 
 
+class Linear(Section, frozen=True):
+    """Linear warm-up, then a straight line down to a share of the peak."""
+
+    kind: Literal["linear"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt
+    """Steps from 0 to the peak."""
+
+    final_lr_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end, as a share of the peak."""
+
+    rewarm: Rewarm | None = None
+    """In a stage that grows: let new parameters learn faster than old ones for a while."""
+
+
 class WarmupStableDecay(Section, frozen=True):
     """Linear warm-up, a plateau, and a linear decay at the end."""
 
@@ -98,6 +114,19 @@ class WarmupStableDecay(Section, frozen=True):
     """In a stage that grows: let new parameters learn faster than old ones for a while."""
 
 
+class Constant(Section, frozen=True):
+    """Linear warm-up, then the peak to the end."""
+
+    kind: Literal["constant"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt
+    """Steps from 0 to the peak."""
+
+    rewarm: Rewarm | None = None
+    """In a stage that grows: let new parameters learn faster than old ones."""
+
+
 class Resume(Section, frozen=True):
     """In a stage that grows: the parent's schedule, from the step where its loss was the child's.
 
@@ -115,4 +144,6 @@ class Resume(Section, frozen=True):
     """Let new parameters learn faster than old ones for a while."""
 
 
-Schedule = Annotated[Cosine | WarmupStableDecay | Resume, Field(discriminator="kind")]
+Schedule = Annotated[
+    Cosine | Linear | WarmupStableDecay | Constant | Resume, Field(discriminator="kind")
+]
