@@ -181,8 +181,8 @@ def check_disk(plan: Plan, folder: RunFolder) -> None:
 
 
 def checkpoint_bytes(stage: StagePlan) -> int:
-    """Return the size of one checkpoint: weights and two moments, of Muon's one, in fp32."""
-    floats = stage.parameters * (1 + MOMENTS)
+    """Return the size of one checkpoint: weights, moments, and their average if kept, in fp32."""
+    floats = stage.parameters * (1 + MOMENTS + (stage.ema is not None))
     if stage.optimizer.kind == "muon":
         shapes = weight_shapes(stage.config)
         floats -= sum(prod(shape) for name, shape in shapes.items() if is_muons(name, shape))
@@ -193,7 +193,8 @@ def disk_bytes(stage: StagePlan) -> int:
     """Return the size of all of a stage's checkpoints that exist at once."""
     averaged = len(stage.pace.average_steps)
     whole = stage.pace.keep + 2 + averaged + (1 if stage.origin.kind == "grown" else 0)
-    return checkpoint_bytes(stage) * whole
+    published = stage.parameters * BYTES_PER_FLOAT if stage.ema else 0
+    return checkpoint_bytes(stage) * whole + published
 
 
 def _is_packed(plan: Plan, folder: RunFolder) -> bool:

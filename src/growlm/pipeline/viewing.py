@@ -222,8 +222,16 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
         **rates.words(stage),
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",
         "gradient clipping": clip or "none",
+        **_ema(stage),
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }
+
+
+def _ema(stage: StagePlan) -> dict[str, str]:
+    if stage.ema is None:
+        return {}
+    rhythm = "every step" if stage.ema.every == 1 else f"every {stage.ema.every:,} steps"
+    return {"moving average": f"decay {stage.ema.decay:g} a step, taken {rhythm}"}
 
 
 def _certificate(folder: RunFolder, stage: StagePlan) -> CertificateView | None:
