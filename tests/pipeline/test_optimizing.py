@@ -5,6 +5,7 @@ import signal
 import pytest
 import torch
 
+from growlm.base.files import sha256_file
 from growlm.checkpoint import load_optimizer
 from growlm.pipeline.checking import checkpoint_bytes
 from growlm.pipeline.open import plan_of
@@ -102,6 +103,20 @@ def test_a_checkpoint_under_muon_holds_one_float_less_for_each_entry_of_a_layer_
     adamw, muon = (plan_of(recipe, changes).stage("base") for changes in ((), MUON))
     matrices = 4 * 16 * 16 + 2 * 16 * 64
     assert checkpoint_bytes(adamw) - checkpoint_bytes(muon) == 4 * matrices
+
+
+def test_a_z_loss_is_asked_for_in_the_recipe_and_told_in_the_log(recipe, growlm, again):
+    change = "stage.scratch.optimizer.z_loss=1e-4"
+    assert _hyperparameters(plan_of(recipe, (change,)).stage("scratch"))["z-loss"] == (
+        "0.0001, in no loss shown"
+    )
+    assert "z-loss" not in _hyperparameters(plan_of(recipe, ()).stage("scratch"))
+    words = ("train", again / "tiny.toml", "--out", again / "run", "--stage", "scratch", "--json")
+    done = growlm(*words, "--set", change)
+    finals = sorted(again.glob("**/scratch/training/final/model.safetensors"))
+    finals += sorted(again.glob("**/train.scratch-*/training/final/model.safetensors"))
+    assert done.returncode == 0, done.stderr
+    assert len({sha256_file(each) for each in finals}) == len(finals) == 2
 
 
 def test_the_log_says_which_optimizer_it_was(recipe):

@@ -45,6 +45,8 @@ def words(section: Optimizer) -> Mapping[str, str]:
     }
     if section.kind == "muon":
         told["momentum"] = f"{section.momentum:g}"
+    if section.z_loss:
+        told["z-loss"] = f"{section.z_loss:g}, in no loss shown"
     return told
 
 

@@ -392,6 +392,7 @@ def _pace(parent: Parent, probe: Probe, experiment: Experiment) -> _Pace:
             micro_sequences=max(MICRO_TOKENS // parent.context, 1),
             clip_norm=section.clip_norm,
             clip_value=section.clip_value,
+            z_loss=section.z_loss,
         ),
         batch=batch,
     )

@@ -41,6 +41,10 @@ class Optimizer(Section, frozen=True):
     clip_value: PositiveFloat | None = None
     """Largest absolute value of each gradient entry."""
 
+    z_loss: NonNegativeFloat = 0.0
+    """Cost of a token's log^2 Z, Z being the sum of its exponentiated logits; no loss tells of it.
+    """
+
     @model_validator(mode="after")
     def has_momentum(self) -> "Optimizer":
         """Refuse a momentum that nothing would have."""
