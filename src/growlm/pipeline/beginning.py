@@ -11,9 +11,10 @@ from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Meta
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
-from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.ema import Ema
 from growlm.pipeline.data import check_same_data, position
 from growlm.pipeline.keeping import latest_checkpoint
+from growlm.pipeline.optimizing import optimizer_of
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import rewind
@@ -23,8 +24,16 @@ from growlm.training.state import TrainState, restore_random, seed_dropout
 def first_state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ancestor, ...]]:
     """Return the state to go on from, and the lineage before this stage."""
     model = GPT(job.stage.config).to(device)
-    optimizer = _optimizer(job.stage, model)
-    state = TrainState(model=model, optimizer=optimizer, step=0, cursor=job.data.first_cursor)
+    grow = job.stage.origin.grow
+    scaled = grow is not None and grow.optimizer_state == "exact"
+    optimizer = optimizer_of(job.stage.optimizer, model, scaled=scaled)
+    state = TrainState(
+        model=model,
+        optimizer=optimizer,
+        step=0,
+        cursor=job.data.first_cursor,
+        ema=_ema(job.stage, model),
+    )
     latest = latest_checkpoint(job.place)
     if latest is not None:
         lineage = _resume(job, state, latest)
@@ -42,18 +51,11 @@ def first_state(job: Training, device: torch.device) -> tuple[TrainState, tuple[
     return state, ()
 
 
-def _optimizer(stage: StagePlan, model: GPT) -> torch.optim.Optimizer:
-    settings, grow = stage.optimizer, stage.origin.grow
-    return adamw(
-        model,
-        AdamWSettings(
-            peak_lr=settings.peak_lr,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-        ),
-        scaled=grow is not None and grow.optimizer_state == "exact",
-    )
+def _ema(stage: StagePlan, model: GPT) -> Ema | None:
+    if stage.ema is None:
+        return None
+    weights = dict(model.named_parameters())
+    return Ema(weights, decay=stage.ema.decay, every=stage.ema.every)
 
 
 def _forget_scores(job: Training) -> None:
@@ -68,6 +70,8 @@ def _resume(job: Training, state: TrainState, path: Path) -> tuple[Ancestor, ...
     check_same_data(meta, position(job.data, 0, job.sources), path=str(path))
     state.load(checkpoint.load_weights(path), checkpoint.load_optimizer(path))
     restore_random(checkpoint.load_random(path))
+    if state.ema is not None:
+        state.ema.load(checkpoint.load_ema(path))
     state.step = meta.step
     state.cursor = meta.data.cursor if meta.data else state.cursor
     return meta.lineage[:-1]

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any, Literal
 
 from growlm.base.errors import CorpusError, StorageError
@@ -10,6 +11,8 @@ from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
 from growlm.corpus.duplicates import REPORT
 from growlm.corpus.source_facts import NAME as FACTS, SourceFacts
+from growlm.model.gpt import weight_shapes
+from growlm.optim.muon import is_muons
 from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
@@ -29,8 +32,9 @@ from growlm.recipe.sections import Source
 
 BYTES_PER_TOKEN = 4.0
 """Guess for text that has not been tokenized yet."""
-BYTES_PER_WEIGHT = 4
-BYTES_PER_MOMENTS = 8
+BYTES_PER_FLOAT = 4
+MOMENTS = 2
+"""Floats that AdamW keeps beside each weight."""
 DISK_MARGIN = 1.1
 
 Known = Literal["packed", "declared", "estimated"]
@@ -177,15 +181,20 @@ def check_disk(plan: Plan, folder: RunFolder) -> None:
 
 
 def checkpoint_bytes(stage: StagePlan) -> int:
-    """Return the size of one checkpoint: weights and two moments, in fp32."""
-    return stage.parameters * (BYTES_PER_WEIGHT + BYTES_PER_MOMENTS)
+    """Return the size of one checkpoint: weights, moments, and their average if kept, in fp32."""
+    floats = stage.parameters * (1 + MOMENTS + (stage.ema is not None))
+    if stage.optimizer.kind == "muon":
+        shapes = weight_shapes(stage.config)
+        floats -= sum(prod(shape) for name, shape in shapes.items() if is_muons(name, shape))
+    return floats * BYTES_PER_FLOAT
 
 
 def disk_bytes(stage: StagePlan) -> int:
     """Return the size of all of a stage's checkpoints that exist at once."""
     averaged = len(stage.pace.average_steps)
     whole = stage.pace.keep + 2 + averaged + (1 if stage.origin.kind == "grown" else 0)
-    return checkpoint_bytes(stage) * whole
+    published = stage.parameters * BYTES_PER_FLOAT if stage.ema else 0
+    return checkpoint_bytes(stage) * whole + published
 
 
 def _is_packed(plan: Plan, folder: RunFolder) -> bool:

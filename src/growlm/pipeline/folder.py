@@ -98,6 +98,10 @@ class RunFolder:
         """The average of a stage's last checkpoints."""
         return self.stage(name) / "average"
 
+    def ema(self, name: str) -> Path:
+        """The moving average of a stage's weights, at its end."""
+        return self.stage(name) / "ema"
+
     def evaluation(self, name: str) -> Path:
         """A stage's scores."""
         return self.stage(name) / "evaluation.json"

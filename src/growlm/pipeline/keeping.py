@@ -68,6 +68,7 @@ def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -
         weights=state.weights(),
         optimizer=state.optimizer_tensors(),
         random=random_tensors(),
+        ema=state.ema.tensors if state.ema else {},
         exposure=ledger.at_step(job.segments, state.step).model_dump(mode="json"),
     )
 

@@ -10,6 +10,7 @@ from growlm.base.errors import GrowthError, RecipeError
 from growlm.base.files import read_json, storage
 from growlm.checkpoint import read_meta
 from growlm.model.cost import training_flops_per_token
+from growlm.pipeline.optimizing import check_inheritable
 from growlm.pipeline.origin import Vocabulary, origin_of
 from growlm.pipeline.rates import rewarm_of, schedule_of
 from growlm.pipeline.resuming import (
@@ -20,7 +21,7 @@ from growlm.pipeline.resuming import (
 )
 from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
-from growlm.recipe.sections import Tokenizer
+from growlm.recipe.sections import Ema, Tokenizer
 from growlm.recipe.stage import Stage
 
 MICRO_BATCH_TOKENS = 16_384
@@ -154,10 +155,22 @@ def _stage_plan(
         optimizer=stage.optimizer,
         schedule=schedule,
         rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),
+        ema=_ema(stage, steps),
         weights={name: weight for name, weight in weights.items() if weight},
     )
     check_comparable(planned, earlier)
+    check_inheritable(planned, earlier)
     return planned
+
+
+def _ema(stage: Stage, steps: int) -> Ema | None:
+    if stage.ema is not None and stage.ema.every > steps:
+        raise RecipeError(
+            f"ema.every of at most the stage's {steps} steps",
+            got=str(stage.ema.every),
+            fix="every = 1",
+        )
+    return stage.ema
 
 
 def _course(origin: Origin, earlier: Sequence[StagePlan]) -> Course | None:

@@ -9,7 +9,7 @@ from growlm import checkpoint
 from growlm.base.errors import CheckpointError, RecipeError
 from growlm.base.files import sha256_bytes, sha256_file, storage, write_json
 from growlm.growth.certificate import Certificate
-from growlm.pipeline.averaging import average
+from growlm.pipeline.averaging import average, moving_average
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import (
     Sources,
@@ -39,6 +39,7 @@ from growlm.pipeline.stagejob import training_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.training import train_stage
 from growlm.pipeline.viewing import run_view
+from growlm.recipe.sections import Ema
 from growlm.report.page import FILES, write
 from growlm.report.view import EvaluationView
 from growlm.runlog import ValidationLoss, read
@@ -115,6 +116,8 @@ def _train_alone(run: Run, stage: StagePlan) -> Iterator[Event]:
     if stage.origin.kind == "grown":
         yield from bring_up_to_date(_grow_step(run, stage), run.folder)
     yield from bring_up_to_date(_train_step(run, stage, sources), run.folder)
+    if stage.ema is not None:
+        yield from bring_up_to_date(_ema_step(run, stage, stage.ema), run.folder)
     if stage.pace.average_steps:
         yield from bring_up_to_date(_average_step(run, stage), run.folder)
 
@@ -209,6 +212,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "micro_sequences": stage.micro_sequences,
         "optimizer": stage.optimizer.model_dump(),
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
+        "ema": stage.ema.model_dump() if stage.ema else None,
         "rewarm": asdict(stage.rewarm) if stage.rewarm else None,
         "weights": dict(stage.weights),
         "document_masking": stage.document_masking,
@@ -228,6 +232,24 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
 def _trained(run: Run, stage: StagePlan) -> str:
     losses = [each for each in read(run.folder.log(stage.name)) if isinstance(each, ValidationLoss)]
     return f"validation loss {losses[0].loss:.4f} -> {losses[-1].loss:.4f}"
+
+
+def _ema_step(run: Run, stage: StagePlan, section: Ema) -> Step:
+    final, out = run.folder.final(stage.name), run.folder.ema(stage.name)
+
+    def work() -> Iterator[Event]:
+        if not out.exists():
+            moving_average(final, out, decay=section.decay)
+        yield from ()
+
+    return Step(
+        name=f"ema:{stage.name}",
+        key={"checkpoint": checkpoint.identity(checkpoint.read_meta(final))},
+        outputs=(out,),
+        precious=True,
+        work=work,
+        result=lambda: f"decay {section.decay:g} a step",
+    )
 
 
 def _average_step(run: Run, stage: StagePlan) -> Step:
@@ -271,6 +293,8 @@ def _examinees(run: Run, stage: StagePlan) -> Sequence[Examinee]:
     paths: dict[Label, Path] = {"final": run.folder.final(stage.name)}
     if stage.pace.average_steps:
         paths["average"] = run.folder.average(stage.name)
+    if stage.ema is not None:
+        paths["ema"] = run.folder.ema(stage.name)
     return [
         Examinee(path=path, label=label, context=stage.context, step=f"evaluate:{stage.name}")
         for label, path in paths.items()

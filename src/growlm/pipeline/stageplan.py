@@ -11,6 +11,7 @@ from growlm.model.cost import parameters, training_flops_per_token
 from growlm.optim.schedule import Rewarm, Schedule
 from growlm.recipe.grow import Grow
 from growlm.recipe.optimizer import Optimizer
+from growlm.recipe.sections import Ema
 
 StageKind = Literal["scratch", "grown", "control"]
 
@@ -81,6 +82,8 @@ class StagePlan:
     schedule: Schedule
     rewarm: Rewarm | None
     """How much faster new parameters learn than old ones, where they do."""
+    ema: Ema | None
+    """The moving average of the weights, where there is one."""
     weights: Mapping[str, float]
     """Mixture weight by source; zeros are left out."""
 

@@ -181,6 +181,7 @@ def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[S
             micro_sequences=stage.micro_sequences,
             clip_norm=stage.optimizer.clip_norm,
             clip_value=stage.optimizer.clip_value,
+            z_loss=stage.optimizer.z_loss,
         ),
         faster=_faster(stage, state.model),
     )

@@ -15,7 +15,7 @@ from growlm.corpus.ledger import Ledger, Status
 from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
-from growlm.pipeline import rates
+from growlm.pipeline import optimizing, rates
 from growlm.pipeline.data import Sources, packed_sources, stage_data
 from growlm.pipeline.exposing import ledger_of
 from growlm.pipeline.folder import RunFolder
@@ -218,14 +218,20 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
     clips = {"norm": optimizer.clip_norm, "value": optimizer.clip_value}
     clip = ", ".join(f"{kind} {limit:g}" for kind, limit in clips.items() if limit is not None)
     return {
-        "optimizer": "AdamW",
+        **optimizing.words(optimizer),
         **rates.words(stage),
-        "betas": f"{optimizer.betas[0]:g}, {optimizer.betas[1]:g}",
-        "eps": f"{optimizer.eps:g}",
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",
         "gradient clipping": clip or "none",
+        **_ema(stage),
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }
+
+
+def _ema(stage: StagePlan) -> dict[str, str]:
+    if stage.ema is None:
+        return {}
+    rhythm = "every step" if stage.ema.every == 1 else f"every {stage.ema.every:,} steps"
+    return {"moving average": f"decay {stage.ema.decay:g} a step, taken {rhythm}"}
 
 
 def _certificate(folder: RunFolder, stage: StagePlan) -> CertificateView | None:

@@ -201,8 +201,8 @@ def _check_schedule(stage: Stage) -> None:
         return
     if stage.schedule.kind == "resume":
         raise RecipeError(
-            f"stage.{stage.name}.schedule.kind to be one that begins anew, cosine or "
-            "warmup-stable-decay, in a stage that does not grow",
+            f"stage.{stage.name}.schedule.kind to be one that begins anew, cosine, linear, "
+            "warmup-stable-decay or constant, in a stage that does not grow",
             got="'resume', which goes on with a parent's",
             fix="cosine",
         )

@@ -208,6 +208,16 @@ class Average(Section, frozen=True):
     """Share of the stage's steps that they are taken from, evenly."""
 
 
+class Ema(Section, frozen=True):
+    """An exponential moving average of a stage's weights, evaluated beside its end."""
+
+    decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    """Share of the average that a step keeps; the steps before count for less and less."""
+
+    every: PositiveInt = 1
+    """Steps between two weights that it takes in."""
+
+
 class LastWord(Section, frozen=True):
     """A last-word task in LAMBADA's form, built from held-out documents."""
 

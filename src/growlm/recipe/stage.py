@@ -5,6 +5,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from growlm.recipe.grow import Control, Grow
 from growlm.recipe.model import Model
 from growlm.recipe.optimizer import Optimizer, Schedule
+from growlm.recipe.sections import Ema
 from growlm.recipe.values import Name, Section, Tokens, check_one_of, refusal
 
 
@@ -43,6 +44,9 @@ class Stage(Section, frozen=True):
 
     schedule: Schedule
     """The learning rate over the steps."""
+
+    ema: Ema | None = None
+    """A moving average of the weights, if any."""
 
     weights: dict[str, NonNegativeFloat] = Field(default_factory=dict[str, NonNegativeFloat])
     """Mixture weights by source, where they differ from the sources' own."""

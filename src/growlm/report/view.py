@@ -194,8 +194,9 @@ class LastWordView(View, frozen=True):
 class EvaluationView(View, frozen=True):
     """Scores of one checkpoint at one context."""
 
-    checkpoint: Literal["final", "average", "grown"]
-    """The stage's end, an average of its last checkpoints, or its start, straight after growth."""
+    checkpoint: Literal["final", "average", "ema", "grown"]
+    """The stage's end, an average of its last checkpoints, the moving average of its weights, or
+    its start, straight after growth."""
     context: int
     """Tokens the model could see."""
     multiple: int

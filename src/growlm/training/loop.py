@@ -67,6 +67,8 @@ def train(
         loss = float(result.loss)
         _check_finite(loss, step=state.step, lr=lr)
         state.step += 1
+        if state.ema is not None:
+            state.ema.update(state.weights(), step=state.step)
         state.cursor += batch.ids.shape[0]
         yield Step(
             step=state.step,

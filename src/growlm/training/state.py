@@ -9,6 +9,7 @@ from torch import Tensor
 from growlm.base.seeds import seed_for
 from growlm.model.gpt import GPT
 from growlm.optim.adamw import load_state_tensors, state_tensors
+from growlm.optim.ema import Ema
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,6 +22,8 @@ class TrainState:
     """Optimizer steps done in this stage."""
     cursor: int
     """Samples the sampler has emitted, over the whole lineage."""
+    ema: Ema | None = None
+    """The moving average of the weights, where one is kept."""
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights by name."""

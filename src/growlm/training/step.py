@@ -63,6 +63,8 @@ class StepSettings:
     """Largest norm of the whole gradient, or no limit."""
     clip_value: float | None
     """Largest absolute value of a gradient entry, or no limit."""
+    z_loss: float = 0.0
+    """What a token's log^2 Z costs beside its loss; it moves weights, and no loss tells of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def train_step(
         return StepResult(loss=nothing, gradient_norm=nothing)
     losses: list[Tensor] = []
     for micro_batch in batch.split(settings.micro_sequences):
-        loss = batch_loss_sum(model, micro_batch) / counted
+        loss = batch_loss_sum(model, micro_batch, z_loss=settings.z_loss) / counted
         loss.backward()
         losses.append(loss.detach())
     norm = clip_gradients(
@@ -118,8 +120,14 @@ def train_step(
     return StepResult(loss=torch.stack(losses).sum(), gradient_norm=norm)
 
 
-def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:
-    """Return the summed loss of a batch, computed in the device's working precision."""
+def batch_loss_sum(model: GPT, batch: Batch, *, z_loss: float = 0.0) -> Float[Tensor, ""]:
+    """Return the summed loss of a batch, computed in the device's working precision.
+
+    Args:
+        model: What predicts.
+        batch: What it predicts.
+        z_loss: What a token's log^2 Z costs in the gradient; the value is without.
+    """
     device = batch.ids.device.type
     targets_BT = batch.ids[:, 1:]
     if batch.counted is not None:
@@ -133,4 +141,5 @@ def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:
         model.head_weight,
         targets_BT.flatten(),
         vocab_size=model.config.vocab_size,
+        z_loss=z_loss,
     )
