@@ -23,6 +23,7 @@ from growlm.training.state import TrainState, restore_random, seed_dropout
 def first_state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ancestor, ...]]:
     """Return the state to go on from, and the lineage before this stage."""
     model = GPT(job.stage.config).to(device)
+    model.checkpoint_layers(job.stage.activation_checkpointing)
     optimizer = _optimizer(job.stage, model)
     state = TrainState(model=model, optimizer=optimizer, step=0, cursor=job.data.first_cursor)
     latest = latest_checkpoint(job.place)

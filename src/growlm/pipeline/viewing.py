@@ -224,6 +224,7 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
         "eps": f"{optimizer.eps:g}",
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",
         "gradient clipping": clip or "none",
+        "activation checkpointing": stage.activation_checkpointing,
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }
 
