@@ -9,6 +9,7 @@ from pathlib import Path
 
 from growlm.base.errors import GrowlmError, RecipeError, Stopped, nearest
 from growlm.base.files import storage_error
+from growlm.base.memory import settle_allocator
 from growlm.base.version import VERSION
 from growlm.cli.parser import Parser
 
@@ -89,6 +90,7 @@ def _dispatch(words: list[str]) -> int:
     name = words[0]
     if name not in COMMANDS:
         raise RecipeError("a command of growlm", got=f"'{name}'", fix=nearest(name, COMMANDS))
+    settle_allocator(os.environ)  # here, before torch can wake
     command = import_module(f"growlm.cli.{name}")
     parser = Parser(name, description=COMMANDS[name].capitalize())
     command.add_arguments(parser)
