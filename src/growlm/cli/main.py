@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "carry out a whole recipe: prepare, train, grow, average, evaluate, log",
     "demo": "run recipes/demo.toml on text that every Python carries",
     "check": "read a recipe, validate all of it, and print what it will do and cost",
+    "plan": "say whether a recipe fits its devices, what would help, how long, how much",
     "prepare": "turn a recipe's sources into a tokenizer, shards and held-out texts",
     "overlap": "say which benchmark examples stand in which texts, and how much of each",
     "exposure": "say which benchmark examples a checkpoint was trained on, and when",
