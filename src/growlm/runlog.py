@@ -65,6 +65,44 @@ class ValidationLoss(Record, frozen=True):
     """By source, nats per token."""
 
 
+class GpuMemory(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What the allocator of a GPU holds, and the most it held since the stage began or went on."""
+
+    allocated_bytes: int
+    """In tensors."""
+
+    reserved_bytes: int
+    """Asked of the driver, used or not."""
+
+    peak_allocated_bytes: int
+    """The most in tensors."""
+
+    peak_reserved_bytes: int
+    """The most asked of the driver."""
+
+    gap_bytes: int
+    """The most reserved, less the most allocated: held, and in no tensor even when it was fullest.
+    """
+
+    retries: int
+    """Times that it gave back what it kept, because nothing that fits was free."""
+
+    ooms: int
+    """Times that it found no memory even so."""
+
+
+class Memory(Record, frozen=True):
+    """What memory is held, with each validation."""
+
+    kind: Literal["memory"] = "memory"
+    resident_bytes: int
+    """Of the process, in main memory."""
+    peak_resident_bytes: int
+    """The most that the process ever had there."""
+    gpu: GpuMemory | None = None
+    """Of the GPU that the stage trains on; null on a CPU."""
+
+
 class Saved(Record, frozen=True):
     """A checkpoint was published."""
 
@@ -114,7 +152,7 @@ class Copies(Record, frozen=True):
 
 
 AnyRecord = Annotated[
-    Start | Step | ValidationLoss | Copies | Saved | Notice, Field(discriminator="kind")
+    Start | Step | ValidationLoss | Copies | Memory | Saved | Notice, Field(discriminator="kind")
 ]
 
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)

@@ -181,3 +181,10 @@ def test_a_signal_waits_for_what_has_something_to_save_and_a_second_one_does_not
                 signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Stopped):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_an_allocator_that_would_grow_without_bound_is_refused(refusal, monkeypatch):
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True,max_split_size_mb:64")
+    line = refusal("schema")
+    assert line.startswith("expected PYTORCH_ALLOC_CONF without max_split_size_mb where segments")
+    assert line.endswith("Try PYTORCH_ALLOC_CONF=expandable_segments:True.")

@@ -1,6 +1,14 @@
 import pytest
 
-from growlm.report.training_notes import diverged, lineage, overfitting, unfinished, utilisation
+from growlm.report.training_notes import (
+    diverged,
+    lineage,
+    memory,
+    overfitting,
+    unfinished,
+    utilisation,
+)
+from growlm.report.view import MemoryView
 
 
 def with_losses(run, edit, losses):
@@ -52,3 +60,24 @@ def test_a_lineage_that_leaves_the_run_is_unknown(run):
 
     assert lineage(run, grown) == [base, grown]
     assert lineage(run, grown.model_copy(update={"parent": "elsewhere/final"})) is None
+
+
+@pytest.mark.parametrize(
+    ("allocated", "retries", "told"),
+    [
+        (96, 0, ""),
+        (90, 0, "10.0% of the GPU memory that `base` reserved was in no tensor"),
+        (96, 3, "`base` ran short of GPU memory 3 times"),
+        (None, 0, ""),
+    ],
+)
+def test_memory_is_a_note_where_it_was_short_or_in_pieces(run, edit, *, allocated, retries, told):
+    held = MemoryView(
+        peak_resident_bytes=1,
+        peak_allocated_bytes=allocated,
+        peak_reserved_bytes=allocated and 100,
+        retries=retries,
+    )
+    sentences = memory(edit(run, "base", memory=held))
+    assert told in "".join(sentences)
+    assert bool(told) == bool(sentences)

@@ -7,6 +7,12 @@ SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 COUNT_PATTERN = r"^[0-9]+(\.[0-9]+)?[KMBT]?$"
 
+SIZES = {
+    "B": 1,
+    **{f"{letter}B": 1_000**power for power, letter in enumerate("KMGT", start=1)},
+    **{f"{letter}iB": 1_024**power for power, letter in enumerate("KMGT", start=1)},
+}
+
 
 def parse_count(text: str) -> int:
     """Return the whole number behind a count.
@@ -23,6 +29,24 @@ def parse_count(text: str) -> int:
     value = Fraction(digits) * SCALES[scale]
     if value.denominator != 1:
         raise ValueError("a whole number once K, M, B or T is multiplied out")
+    return value.numerator
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes behind a size.
+
+    >>> parse_bytes("16GiB"), parse_bytes("1.5 KiB"), parse_bytes("80GB")
+    (17179869184, 1536, 80000000000)
+
+    Raises:
+        ValueError: It is not a number with a unit, from B to TB and TiB, or not a whole one.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?i?B)", text)
+    if found is None or found[2] not in SIZES:
+        raise ValueError("a size such as 16GiB, 512MiB or 80GB")
+    value = Fraction(found[1]) * SIZES[found[2]]
+    if value.denominator != 1:
+        raise ValueError("a whole number of bytes")
     return value.numerator
 
 

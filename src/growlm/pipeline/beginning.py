@@ -24,6 +24,7 @@ from growlm.training.state import TrainState, restore_random, seed_dropout
 def first_state(job: Training, device: torch.device) -> tuple[TrainState, tuple[Ancestor, ...]]:
     """Return the state to go on from, and the lineage before this stage."""
     model = GPT(job.stage.config).to(device)
+    model.checkpoint_layers(job.stage.activation_checkpointing)
     grow = job.stage.origin.grow
     scaled = grow is not None and grow.optimizer_state == "exact"
     optimizer = optimizer_of(job.stage.optimizer, model, scaled=scaled)

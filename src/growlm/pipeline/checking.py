@@ -66,6 +66,7 @@ class StageRow:
     heads: int
     context: int
     document_masking: bool
+    activation_checkpointing: str
     vocab_size: int
     """Rows of the model that stand for something, which may be more than the tokenizer's ids."""
     parameters: int
@@ -291,6 +292,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         heads=stage.config.heads,
         context=stage.context,
         document_masking=stage.document_masking,
+        activation_checkpointing=stage.activation_checkpointing,
         vocab_size=stage.config.vocab_size,
         parameters=stage.parameters,
         steps=stage.pace.steps,

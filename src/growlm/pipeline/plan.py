@@ -152,6 +152,7 @@ def _stage_plan(
         document_masking=stage.document_masking,
         batch_tokens=stage.batch,
         micro_sequences=_micro_batch(stage) // stage.context,
+        activation_checkpointing=stage.activation_checkpointing,
         optimizer=stage.optimizer,
         schedule=schedule,
         rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),

@@ -210,6 +210,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "validate_every": stage.pace.validate_every,
         "batch_tokens": stage.batch_tokens,
         "micro_sequences": stage.micro_sequences,
+        "activation_checkpointing": stage.activation_checkpointing,
         "optimizer": stage.optimizer.model_dump(),
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
         "ema": stage.ema.model_dump() if stage.ema else None,

@@ -8,6 +8,7 @@ from typing import Literal
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters, training_flops_per_token
+from growlm.model.recompute import Checkpointing
 from growlm.optim.schedule import Rewarm, Schedule
 from growlm.recipe.grow import Grow
 from growlm.recipe.optimizer import Optimizer
@@ -78,6 +79,8 @@ class StagePlan:
     """Whether a token sees only tokens of its own document."""
     batch_tokens: int
     micro_sequences: int
+    activation_checkpointing: Checkpointing
+    """What a layer keeps for its backward pass."""
     optimizer: Optimizer
     schedule: Schedule
     rewarm: Rewarm | None

@@ -45,6 +45,7 @@ from growlm.training.device import (
     why_not_compiled,
 )
 from growlm.training.loop import Faster, train
+from growlm.training.memory import forget_peaks, memory_record
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
@@ -82,6 +83,7 @@ def train_stage(job: Training) -> Iterator[Event]:
     elif job.plan.experiment.compile:
         yield Notice(text=f"layers are not compiled: {reason}; training is slower, not different")
     log = Writer(job.folder.log(job.stage.name))
+    forget_peaks(device)
     try:
         attention = f"{kernel}: {why}"
         log.write(_start(state, job, device, compiled=reason is None, attention=attention))
@@ -222,12 +224,14 @@ def _validator(
     job: Training, state: TrainState, windows: dict[str, Batch]
 ) -> Callable[[], Iterator[AnyRecord]]:
     plan = job.stage.origin.plan
+    device = next(state.model.parameters()).device
 
     def validate() -> Iterator[AnyRecord]:
         tokens = state.step * job.stage.batch_tokens
         losses = validation_losses(state.model, windows, micro_sequences=job.stage.micro_sequences)
         loss = mixed_loss(losses, job.stage.weights)
         yield ValidationLoss(step=state.step, tokens=tokens, loss=loss, losses=losses)
+        yield memory_record(device, step=state.step, tokens=tokens)
         if plan:
             yield from _copies(state, plan, tokens=tokens)
 

@@ -1,6 +1,6 @@
 """The log step's material: everything a run has shown so far, as the report wants it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from growlm.report.view import (
     CopiesPoint,
     EvaluationView,
     ExposureView,
+    MemoryView,
     RunView,
     SourceView,
     StageView,
@@ -38,7 +39,7 @@ from growlm.report.view import (
     TrainPoint,
     ValidationPoint,
 )
-from growlm.runlog import AnyRecord, Copies, Notice, Start, Step, ValidationLoss, read
+from growlm.runlog import AnyRecord, Copies, Memory, Notice, Start, Step, ValidationLoss, read
 
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
@@ -116,6 +117,21 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         ),
         evaluations=_evaluations(folder, stage.name),
         exposure=_exposure(folder.final(stage.name)),
+        memory=_memory([each for each in records if isinstance(each, Memory)]),
+    )
+
+
+def _memory(records: Sequence[Memory]) -> MemoryView | None:
+    """Return the most of what a stage held, over all times that it was begun."""
+    if not records:
+        return None
+    gpus = [each.gpu for each in records if each.gpu is not None]
+    return MemoryView(
+        peak_resident_bytes=max(each.peak_resident_bytes for each in records),
+        peak_allocated_bytes=max((each.peak_allocated_bytes for each in gpus), default=None),
+        peak_reserved_bytes=max((each.peak_reserved_bytes for each in gpus), default=None),
+        retries=max((each.retries for each in gpus), default=0),
+        ooms=max((each.ooms for each in gpus), default=0),
     )
 
 
@@ -223,6 +239,7 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",
         "gradient clipping": clip or "none",
         **_ema(stage),
+        "activation checkpointing": stage.activation_checkpointing,
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }
 

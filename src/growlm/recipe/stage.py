@@ -1,5 +1,7 @@
 """The stage section: one stretch of training at a fixed shape."""
 
+from typing import Literal
+
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from growlm.recipe.grow import Control, Grow
@@ -38,6 +40,10 @@ class Stage(Section, frozen=True):
 
     micro_batch: Tokens | None = None
     """Tokens in one forward pass; the largest part of the batch up to 16,384 when absent."""
+
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    """What a layer keeps for its backward pass: everything; products of matrices and what attention
+    gives; or its input alone. The rest is computed again."""
 
     optimizer: Optimizer
     """The optimizer."""

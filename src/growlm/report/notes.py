@@ -26,6 +26,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "Overfitting": training_notes.overfitting,
     "Longer contexts": score_notes.long_contexts,
     "Capped documents": data_notes.capped,
+    "Memory": training_notes.memory,
     "Time and FLOPs": training_notes.utilisation,
     "While training": training_notes.notices,
 }

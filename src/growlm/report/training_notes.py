@@ -24,6 +24,9 @@ DIVERGED = 1.05
 OVERFIT_NATS = 0.1
 """Nats by which the training loss may lie under the validation loss."""
 
+FRAGMENTED = 0.05
+"""Share of reserved memory in no tensor that is worth saying."""
+
 UTILISATION = 1.1
 """Ratio of two stages' FLOPs per second that is worth saying."""
 
@@ -119,6 +122,30 @@ def notices(view: RunView) -> tuple[str, ...]:
     return tuple(
         f"{code(stage.name)}: {plain(text)}" for stage in view.stages for text in stage.notices
     )
+
+
+def memory(view: RunView) -> tuple[str, ...]:
+    """Say where a GPU's memory was short, or held in pieces that nothing fitted."""
+    return tuple(text for stage in view.stages if (text := _memory(stage)))
+
+
+def _memory(stage: StageView) -> str:
+    found = stage.memory
+    if found is None or not found.peak_reserved_bytes or found.peak_allocated_bytes is None:
+        return ""
+    gap = 1 - found.peak_allocated_bytes / found.peak_reserved_bytes
+    if found.retries:
+        return (
+            f"{code(stage.name)} ran short of GPU memory {found.retries:,} times: each time the "
+            "allocator gave back what it kept and waited for the GPU. A smaller micro_batch, or "
+            "activation_checkpointing, gives it room."
+        )
+    if gap > FRAGMENTED:
+        return (
+            f"{share(gap)} of the GPU memory that {code(stage.name)} reserved was in no tensor, "
+            "even when it was fullest."
+        )
+    return ""
 
 
 def utilisation(view: RunView) -> tuple[str, ...]:

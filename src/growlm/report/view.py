@@ -241,6 +241,21 @@ class ExposureView(View, frozen=True):
     """What was searched for."""
 
 
+class MemoryView(View, frozen=True):
+    """What memory a stage's training held."""
+
+    peak_resident_bytes: int
+    """The most of the process in main memory."""
+    peak_allocated_bytes: int | None = None
+    """The most in tensors of a GPU; None on a CPU."""
+    peak_reserved_bytes: int | None = None
+    """The most asked of its driver."""
+    retries: int = 0
+    """Times that the GPU's allocator gave back what it kept, for nothing that fits was free."""
+    ooms: int = 0
+    """Times that it found no memory even so."""
+
+
 class StageView(View, frozen=True):
     """One stretch of training at a fixed shape."""
 
@@ -302,6 +317,8 @@ class StageView(View, frozen=True):
     """Scores of the stage's checkpoints."""
     exposure: ExposureView | None = None
     """Of its last checkpoint; None before there is one."""
+    memory: MemoryView | None = None
+    """The most at any of its validations; None before there is one."""
 
 
 class RunView(View, frozen=True):
