@@ -38,7 +38,7 @@ RECORDS: list[AnyRecord] = [
     ValidationLoss(step=1, tokens=64, loss=3.5, losses={"docs": 3.0, "code": 4.0}),
     a_step(2),
     Copies(step=2, tokens=128, distance=None, spaces={"mlp": APART}),
-    Saved(step=2, tokens=128, path="checkpoints/2"),
+    Saved(step=2, tokens=128, path="checkpoints/2", seconds=0.5),
     Notice(step=2, tokens=128, text="caf\u00e9 \u2013 a line\nand another"),
     a_step(3),
 ]

@@ -69,6 +69,8 @@ class Saved(Record, frozen=True):
     kind: Literal["checkpoint"] = "checkpoint"
     path: str
     """Its folder, relative to the stage's."""
+    seconds: float | None = None
+    """Wall-clock time of saving it."""
 
 
 class Notice(Record, frozen=True):

@@ -1,6 +1,7 @@
 """Checkpoints of a stage: found, published with all they record, and removed when others came."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +33,25 @@ def latest_checkpoint(place: Path) -> Path | None:
     return steps[max(steps)] if steps else None
 
 
-def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> None:
-    """Save a checkpoint, note it, and remove those that are no longer needed."""
+def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> float:
+    """Save a checkpoint, note it, remove those no longer needed; return the seconds it took."""
+    started = time.perf_counter()
     log.sync()
     last = state.step == job.stage.pace.steps
     name = job.folder.final(job.stage.name).name if last else f"step-{state.step:08d}"
     path = job.place / name
     checkpoint.save(path, _contents(job, state, lineage))
-    log.write(Saved(step=state.step, tokens=state.step * job.stage.batch_tokens, path=path.name))
+    seconds = time.perf_counter() - started
+    tokens = state.step * job.stage.batch_tokens
+    log.write(Saved(step=state.step, tokens=tokens, path=path.name, seconds=seconds))
     prune(job, keep=0 if last else job.stage.pace.keep)
+    return seconds
 
 
 def prune(job: Training, *, keep: int) -> None:
-    """Remove checkpoints to resume from, but for the newest and those that averages need."""
+    """Remove checkpoints to resume from, but for the newest and those that are to stay."""
     steps = step_checkpoints(job.place)
-    spare = sorted(step for step in steps if step not in job.stage.pace.average_steps)
+    spare = sorted(step for step in steps if step not in job.stage.pace.kept_steps)
     for step in spare[: max(len(spare) - keep, 0)]:
         remove(steps[step])
 

@@ -193,6 +193,7 @@ def _pace(stage: Stage, steps: int, experiment: Experiment) -> Pace:
         validate_every=_interval(stage.validate_every, stage.batch, steps, VALIDATIONS),
         checkpoint_every=_interval(stage.checkpoint_every, stage.batch, steps, CHECKPOINTS),
         keep=stage.keep,
+        keep_every=max(1, stage.keep_every // stage.batch) if stage.keep_every else None,
         average_steps=tuple(steps - span * back // wanted for back in reversed(range(wanted))),
     )
 

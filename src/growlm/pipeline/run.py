@@ -1,7 +1,7 @@
 """A run: every step of a plan in order, each done, resumed, or skipped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ class Run:
     stop: Stop
     version: str
     """growlm's, for the log."""
+    allow_fallback: bool = False
+    """Whether training may go on from an earlier checkpoint than a damaged one."""
 
 
 def everything(run: Run) -> Iterator[Event]:
@@ -176,7 +178,10 @@ def _grown(run: Run, stage: StagePlan) -> str:
 
 
 def _train_step(run: Run, stage: StagePlan, sources: Sources) -> Step:
-    job = training_of(run.plan, stage, run.folder, sources, stop=run.stop)
+    job = replace(
+        training_of(run.plan, stage, run.folder, sources, stop=run.stop),
+        allow_fallback=run.allow_fallback,
+    )
     return Step(
         name=f"train:{stage.name}",
         key=_train_key(run, stage, sources),

@@ -51,6 +51,8 @@ class Pace:
     """Steps between checkpoints to resume from."""
     keep: int
     """Checkpoints to resume from that are kept."""
+    keep_every: int | None
+    """Steps between checkpoints that are kept for good."""
     average_steps: tuple[int, ...]
     """Steps whose checkpoints go into the average; empty for none."""
 
@@ -58,7 +60,13 @@ class Pace:
     def checkpoint_steps(self) -> tuple[int, ...]:
         """Steps before the last after which a checkpoint is published."""
         regular = range(self.checkpoint_every, self.steps, self.checkpoint_every)
-        return tuple(sorted({*regular, *self.average_steps} - {self.steps}))
+        return tuple(sorted({*regular, *self.kept_steps} - {self.steps}))
+
+    @property
+    def kept_steps(self) -> frozenset[int]:
+        """Steps whose checkpoints stay when the stage is done."""
+        every = self.keep_every or self.steps
+        return frozenset({*range(every, self.steps, every), *self.average_steps})
 
     def validates(self, step: int) -> bool:
         """Return whether the model is validated after a step."""

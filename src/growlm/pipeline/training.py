@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from statistics import median
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
 from growlm.model.gpt import GPT
 from growlm.optim.schedule import Resumed
-from growlm.pipeline.beginning import first_state
+from growlm.pipeline.beginning import First, first_state
 from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windows
 from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
@@ -25,6 +24,7 @@ from growlm.pipeline.keeping import latest_checkpoint, prune, publish
 from growlm.pipeline.resuming import resumed_at_first, settled
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
+from growlm.pipeline.timing import Clock
 from growlm.runlog import (
     AnyRecord,
     Apart,
@@ -42,15 +42,12 @@ from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
 
-RECENT = 20
-"""Steps whose median time predicts the time left."""
-
 
 def train_stage(job: Training) -> Iterator[Event]:
     """Train a stage to its end; what an earlier call left is gone on from.
 
     Raises:
-        Stopped: Somebody asked for it; a checkpoint was saved first.
+        Stopped: Somebody asked for it, or the time is up; a checkpoint was saved first.
         TrainingError: The loss is no longer finite.
         CheckpointError: The checkpoint to go on from is damaged.
         CorpusError: Shards are damaged, or another tokenizer wrote them.
@@ -61,7 +58,8 @@ def train_stage(job: Training) -> Iterator[Event]:
     check_shards(job.folder, job.stage.weights, tokenizer=sha256_bytes(job.tokenizer.encode()))
     job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
     device = choose_device()
-    state, lineage = first_state(job, device)
+    first = first_state(job, device)
+    state = first.state
     reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
     if reason is None:
         compile_layers(state.model)
@@ -70,13 +68,13 @@ def train_stage(job: Training) -> Iterator[Event]:
     log = Writer(job.folder.log(job.stage.name))
     try:
         log.write(_start(state, job, device, compiled=reason is None))
-        yield from _notices(job, state, log)
+        yield from _notices(job, first, log)
         with job.stop.deferring():
-            yield from _run(job, state, log, lineage)
+            yield from _run(job, state, log, first.lineage)
     finally:
         log.close()
     if job.stop.signal_number is not None:
-        raise _stopped(job, job.stop.signal_number, step=state.step)
+        raise _stopped(job, step=state.step)
 
 
 def _run(
@@ -87,22 +85,34 @@ def _run(
         job.folder, stage, tokens=job.plan.experiment.validation.tokens, device=device
     )
     validate = _validator(job, state, windows)
-    if state.step == 0:
+    if _to_be_validated(job, state):
         _write(log, validate())
     job = yield from _settled(job, state, log)
-    seconds: list[float] = []
+    clock = Clock(grace_seconds=job.stop.grace_seconds)
+    clock.recall(read(job.folder.log(stage.name)))
+    yield from clock.told_once()
     for record in _steps(job, state, device):
         log.write(record)
-        seconds = [*seconds[-RECENT + 1 :], record.seconds]
-        if stage.pace.validates(record.step):
-            _write(log, validate())
-        stopped_by = job.stop.signal_number
+        clock.took(record.seconds)
         last = record.step == stage.pace.steps
-        if last or stopped_by or record.step in stage.pace.checkpoint_steps:
-            publish(job, state, log, lineage)
-        if stopped_by:
-            raise _stopped(job, stopped_by, step=record.step)
-        yield _progress(stage, record, median(seconds))
+        if stage.pace.validates(record.step) and (last or not job.stop.signal_number):
+            _write(log, validate())
+        due = job.stop.due(clock.ahead)
+        if due or last or record.step in stage.pace.checkpoint_steps:
+            clock.save = publish(job, state, log, lineage)
+        if due and not last:
+            raise _stopped(job, step=record.step)
+        yield from clock.told_once()
+        yield _progress(stage, record, clock.step)
+
+
+def _to_be_validated(job: Training, state: TrainState) -> bool:
+    """Return whether a stage begins, or was stopped where it had no time to be validated."""
+    if state.step == 0:
+        return True
+    records = read(job.folder.log(job.stage.name))
+    done = any(isinstance(each, ValidationLoss) and each.step == state.step for each in records)
+    return job.stage.pace.validates(state.step) and not done
 
 
 def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, None, Training]:
@@ -120,9 +130,9 @@ def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, 
     return replace(job, stage=stage)
 
 
-def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
+def _stopped(job: Training, *, step: int) -> Stopped:
     return Stopped(
-        signal_number,
+        job.stop.signal_number,
         saved=f"stage '{job.stage.name}' was saved at step {step} of {job.stage.pace.steps}",
         fix="the same command again: it goes on from there",
     )
@@ -213,15 +223,17 @@ def _start(state: TrainState, job: Training, device: torch.device, *, compiled: 
     )
 
 
-def _notices(job: Training, state: TrainState, log: Writer) -> Iterator[Event]:
-    if job.stage.origin.parent_path is None or job.data.inherits or state.step:
-        return
-    text = (
-        f"stage '{job.stage.name}': its parent did not read these sources in this order (seed, "
-        "slot, block), so the sampler starts at 0 and may repeat what the parent has already seen"
-    )
-    log.write(LoggedNotice(step=0, tokens=0, text=text))
-    yield Notice(text=text)
+def _notices(job: Training, first: First, log: Writer) -> Iterator[Event]:
+    step, texts = first.state.step, [*first.notices]
+    if not (job.stage.origin.parent_path is None or job.data.inherits or step):
+        texts.append(
+            f"stage '{job.stage.name}': its parent did not read these sources in this order (seed, "
+            "slot, block), so the sampler starts at 0 and may repeat what the parent has already "
+            "seen"
+        )
+    for text in texts:
+        log.write(LoggedNotice(step=step, tokens=step * job.stage.batch_tokens, text=text))
+        yield Notice(text=text)
 
 
 def _progress(stage: StagePlan, record: Step, seconds: float) -> Progress:

@@ -56,6 +56,9 @@ class Stage(Section, frozen=True):
     keep: PositiveInt = 2
     """Checkpoints to resume from that are kept."""
 
+    keep_every: Tokens | None = None
+    """Tokens between checkpoints that are kept for good; none are when absent."""
+
     @model_validator(mode="after")
     def one_origin(self) -> "Stage":
         """Refuse a stage whose weights come from nowhere, or from two places."""
