@@ -14,6 +14,7 @@ from growlm.runlog import (
     Apart,
     Copies,
     Notice,
+    Rollback,
     Saved,
     Start,
     Step,
@@ -39,6 +40,7 @@ RECORDS: list[AnyRecord] = [
     a_step(2),
     Copies(step=2, tokens=128, distance=None, spaces={"mlp": APART}),
     Saved(step=2, tokens=128, path="checkpoints/2", seconds=0.5),
+    Rollback(step=2, tokens=128, to=1),
     Notice(step=2, tokens=128, text="caf\u00e9 \u2013 a line\nand another"),
     a_step(3),
 ]

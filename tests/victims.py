@@ -22,10 +22,11 @@ from growlm import checkpoint, tensorfile
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.corpus import documents
-from growlm.pipeline import engine
+from growlm.pipeline import engine, training
 from growlm.pipeline.keeping import latest_checkpoint
 from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
+from growlm.training import step as steps
 
 LOADED = (_dynamo, average, check, evaluate, grow, inspect, log, prepare, run, train)
 """What children would take seconds to load; the optimizer wakes dynamo."""
@@ -214,6 +215,19 @@ def signal_in_save(name: str, number: int, seconds: float) -> None:
     write, checkpoint.save = tensorfile.save_file, save_and_receive
 
 
+def spoil(factors: dict[str, float]) -> None:
+    """Multiply the loss of some steps of a stage that begins at sample 0 with 8 in a batch."""
+    batch_at, loss_of = training.batch_at, steps.batch_loss_sum
+    now = [1.0]
+
+    def look(batches: Any, cursor: int, samples: int, *, masked: bool) -> Any:
+        now[0] = factors.get(str(cursor // 8 + 1), 1.0)
+        return batch_at(batches, cursor, samples, masked=masked)
+
+    training.batch_at = look
+    steps.batch_loss_sum = lambda model, batch: loss_of(model, batch) * now[0]
+
+
 def limit_files(size: int) -> None:
     """Let no file grow beyond a size, as a quota does."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -234,6 +248,7 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "kill_in_save": kill_in_save,
     "signal_at": signal_at,
     "signal_in_save": signal_in_save,
+    "spoil": spoil,
     "limit_files": limit_files,
     "become": become,
 }

@@ -51,6 +51,8 @@ class Step(Record, frozen=True):
     """Norm of the whole gradient, before clipping."""
     seconds: float
     """Wall-clock time of the step."""
+    skipped: Literal["not finite", "spike"] | None = None
+    """Why its update was not taken; null where it was."""
 
 
 class ValidationLoss(Record, frozen=True):
@@ -79,6 +81,14 @@ class Notice(Record, frozen=True):
     kind: Literal["notice"] = "notice"
     text: str
     """One sentence."""
+
+
+class Rollback(Record, frozen=True):
+    """The weights went back to those of an earlier step; the steps in between left no trace."""
+
+    kind: Literal["rollback"] = "rollback"
+    to: int
+    """The step whose weights and moments are gone on with."""
 
 
 class Apart(
@@ -114,7 +124,8 @@ class Copies(Record, frozen=True):
 
 
 AnyRecord = Annotated[
-    Start | Step | ValidationLoss | Copies | Saved | Notice, Field(discriminator="kind")
+    Start | Step | ValidationLoss | Copies | Saved | Rollback | Notice,
+    Field(discriminator="kind"),
 ]
 
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import shutil
 import signal
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from growlm import checkpoint
 from growlm.base.errors import PREEMPTED
 from growlm.pipeline.events import Progress
 from growlm.pipeline.folder import opened
 from growlm.pipeline.keeping import latest_checkpoint
-from growlm.runlog import Notice, ValidationLoss, read
+from growlm.runlog import Notice, Rollback, ValidationLoss, read
 from growlm.tensorfile import load_tensors
 
 KILLS = {
@@ -218,6 +220,65 @@ def test_a_save_killed_at_any_change_of_the_disk_leaves_the_last_whole_checkpoin
     assert forked(*words).returncode == 0
     assert of_base(outcome(run)) == of_base(reference)
     assert litter(run) == []
+
+
+SPIKES = "stage.base.spikes={latest = 8, deviations = 50.0, roll_back_after = 3}"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "skipped"),
+    [
+        ({3: math.nan, 6: 100.0}, {"not finite": [3], "spike": [6]}),
+        ({4: math.nan, 5: math.nan, 6: math.inf}, {"rolled back": [3, 4, 5, 6]}),
+    ],
+    ids=["not taken", "rolled back"],
+)
+def test_a_run_with_steps_that_go_wrong_ends_with_the_same_bits_after_a_stop(
+    base, forked, outcome, *, spoilt, skipped
+):
+    run, words = base
+    words = (*words, "--set", SPIKES, "--set", "stage.base.keep=1")
+    assert forked(*words, spoil=[spoilt]).returncode == 0
+    whole = outcome(run)
+    final = checkpoint.read_meta(run / PLACE / "final")
+    assert final.training["skipped"] == skipped
+    assert final.data is not None
+    assert (final.step, final.tokens, final.data.cursor) == (8, 1024, 64)
+    for step in (3, 5, 6):
+        shutil.rmtree(run / PLACE)
+        stopped = forked(*words, spoil=[spoilt], signal_at=[signal.SIGTERM, step])
+        assert stopped.returncode == PREEMPTED
+        assert forked(*words, spoil=[spoilt]).returncode == 0
+        assert outcome(run) == whole
+
+
+def test_weights_go_back_to_a_checkpoint_once(base, forked):
+    run, words = base
+    words = (*words, "--set", SPIKES.replace("= 3", "= 2"))
+    done = forked(*words, spoil=[dict.fromkeys((3, 4, 6, 7), math.nan)])
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "growlm: expected steps that can be taken after going back to step 2; got again too many "
+        "that cannot, at step 7. Try a lower peak_lr, a longer warm-up, or a larger "
+        "roll_back_after."
+    )
+    (back,) = logged(run, Rollback)
+    assert (back.step, back.to) == (4, 2)
+    assert "went back from step 4 to the weights of step 2" in done.stderr
+
+
+def test_weights_cannot_go_back_to_before_the_first_checkpoint(base, forked):
+    done = forked(*base[1], "--set", SPIKES.replace("= 3", "= 1"), spoil=[{"2": math.nan}])
+    assert done.returncode == 1
+    assert "expected a checkpoint from before step 2 to go back to; got none" in done.stderr
+
+
+def test_weights_that_are_not_finite_are_never_saved(base, forked):
+    wild = ("optimizer.peak_lr=1e38", "schedule.warmup_steps=1", "tokens=256")
+    done = forked(*base[1], *(word for each in wild for word in ("--set", f"stage.base.{each}")))
+    assert done.returncode == 1
+    assert "growlm: expected finite weights at step 2 of stage 'base'; got " in done.stderr
+    assert not (base[0] / PLACE / "final").exists()
 
 
 def test_a_signal_right_after_the_last_step_is_not_forgotten(growlm, recipe, monkeypatch):

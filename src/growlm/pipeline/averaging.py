@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from growlm import checkpoint
 from growlm.averaging import uniform_average
@@ -39,7 +40,7 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
             step=last.step,
             lineage=(*older, averaged),
             data=last.data,
-            training={**last.training, "averaged": len(paths)},
+            training={**_without_latest(last), "averaged": len(paths)},
             end_of_text=last.end_of_text,
             tokenizer=checkpoint.load_tokenizer(last_path),
             tokenizer_files=checkpoint.load_tokenizer_files(last_path, last),
@@ -50,6 +51,11 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
             exposure=checkpoint.load_exposure(last_path, last),
         ),
     )
+
+
+def _without_latest(meta: Meta) -> dict[str, Any]:
+    """Return the facts of a stage, but for what only going on with it needs."""
+    return {key: value for key, value in meta.training.items() if key != "latest"}
 
 
 def _check_distinct(paths: Sequence[Path]) -> None:

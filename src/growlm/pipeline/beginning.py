@@ -18,6 +18,7 @@ from growlm.pipeline.keeping import latest_checkpoint, step_checkpoints
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import rewind
+from growlm.training.spikes import Watch
 from growlm.training.state import TrainState, restore_random, seed_dropout
 
 
@@ -41,7 +42,9 @@ def first_state(job: Training, device: torch.device) -> First:
     """
     model = GPT(job.stage.config).to(device)
     optimizer = _optimizer(job.stage, model)
-    state = TrainState(model=model, optimizer=optimizer, step=0, cursor=job.data.first_cursor)
+    watch = Watch(rule=job.stage.spikes)
+    cursor = job.data.first_cursor
+    state = TrainState(model=model, optimizer=optimizer, step=0, cursor=cursor, watch=watch)
     notices: list[str] = []
     latest = _last_whole(job, notices)
     if latest is not None:
@@ -91,6 +94,7 @@ def _resume(job: Training, state: TrainState, path: Path, meta: Meta) -> tuple[A
     check_same_data(meta, position(job.data, 0, job.sources), path=str(path))
     state.load(checkpoint.load_weights(path), checkpoint.load_optimizer(path))
     restore_random(checkpoint.load_random(path))
+    state.watch.recall(meta.training)
     state.step = meta.step
     state.cursor = meta.data.cursor if meta.data else state.cursor
     return meta.lineage[:-1]

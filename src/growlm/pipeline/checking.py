@@ -184,7 +184,8 @@ def checkpoint_bytes(stage: StagePlan) -> int:
 def disk_bytes(stage: StagePlan) -> int:
     """Return the size of all of a stage's checkpoints that exist at once."""
     kept = len(stage.pace.kept_steps)
-    whole = stage.pace.keep + 2 + kept + (1 if stage.origin.kind == "grown" else 0)
+    back = len(stage.steps_to_go_back_to(stage.pace.steps))
+    whole = max(stage.pace.keep, back) + 2 + kept + (1 if stage.origin.kind == "grown" else 0)
     return checkpoint_bytes(stage) * whole
 
 

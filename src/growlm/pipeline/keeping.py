@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from growlm import checkpoint
+from growlm.base.errors import TrainingError
 from growlm.base.files import remove, sha256_bytes
 from growlm.checkpoint import Ancestor, Contents
 from growlm.corpus import ledger
+from growlm.corpus.ledger import Ledger
 from growlm.pipeline.data import position
 from growlm.pipeline.resuming import course_facts
 from growlm.pipeline.stagejob import Training
@@ -34,7 +36,12 @@ def latest_checkpoint(place: Path) -> Path | None:
 
 
 def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> float:
-    """Save a checkpoint, note it, remove those no longer needed; return the seconds it took."""
+    """Save a checkpoint, note it, remove those no longer needed; return the seconds it took.
+
+    Raises:
+        TrainingError: The weights are not finite; nothing was saved or removed.
+    """
+    _check_weights(job, state)
     started = time.perf_counter()
     log.sync()
     last = state.step == job.stage.pace.steps
@@ -48,12 +55,24 @@ def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancest
     return seconds
 
 
+def _check_weights(job: Training, state: TrainState) -> None:
+    for name, weight in state.weights().items():
+        if not bool(weight.isfinite().all()):
+            raise TrainingError(
+                f"finite weights at step {state.step} of stage '{job.stage.name}'",
+                got=f"{name} with some that are not",
+                fix="a lower peak_lr or a longer warm-up; earlier checkpoints are kept",
+            )
+
+
 def prune(job: Training, *, keep: int) -> None:
     """Remove checkpoints to resume from, but for the newest and those that are to stay."""
     steps = step_checkpoints(job.place)
     spare = sorted(step for step in steps if step not in job.stage.pace.kept_steps)
+    needed = job.stage.steps_to_go_back_to(max(steps, default=0)) if keep else ()
     for step in spare[: max(len(spare) - keep, 0)]:
-        remove(steps[step])
+        if step not in needed:
+            remove(steps[step])
 
 
 def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -> Contents:
@@ -65,7 +84,7 @@ def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -
         step=state.step,
         lineage=(*lineage, own_stretch(stage, tokens=tokens)),
         data=position(job.data, state.cursor, job.sources),
-        training=schedule_facts(stage, state.step),
+        training={**schedule_facts(stage, state.step), **state.watch.facts()},
         end_of_text=job.plan.experiment.tokenizer.end_of_text,
         tokenizer=job.tokenizer,
         tokenizer_files=_tokenizer_files(job),
@@ -73,8 +92,13 @@ def _contents(job: Training, state: TrainState, lineage: tuple[Ancestor, ...]) -
         weights=state.weights(),
         optimizer=state.optimizer_tensors(),
         random=random_tensors(),
-        exposure=ledger.at_step(job.segments, state.step).model_dump(mode="json"),
+        exposure=_exposure(job, state).model_dump(mode="json"),
     )
+
+
+def _exposure(job: Training, state: TrainState) -> Ledger:
+    """Return the ledger so far: what a step that was not taken read shaped no weights."""
+    return ledger.at_step(job.segments, state.step, untrained=state.watch.untrained)
 
 
 def own_stretch(stage: StagePlan, *, tokens: int) -> Ancestor:

@@ -22,6 +22,7 @@ from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.sections import Tokenizer
 from growlm.recipe.stage import Stage
+from growlm.training.spikes import SpikeRule
 
 MICRO_BATCH_TOKENS = 16_384
 VALIDATIONS = 20
@@ -154,10 +155,22 @@ def _stage_plan(
         optimizer=stage.optimizer,
         schedule=schedule,
         rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),
+        spikes=_spikes(stage),
         weights={name: weight for name, weight in weights.items() if weight},
     )
     check_comparable(planned, earlier)
     return planned
+
+
+def _spikes(stage: Stage) -> SpikeRule | None:
+    section = stage.spikes
+    if section is None:
+        return None
+    return SpikeRule(
+        size=section.latest,
+        deviations=section.deviations,
+        roll_back_after=section.roll_back_after,
+    )
 
 
 def _course(origin: Origin, earlier: Sequence[StagePlan]) -> Course | None:

@@ -205,6 +205,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "optimizer": stage.optimizer.model_dump(),
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
         "rewarm": asdict(stage.rewarm) if stage.rewarm else None,
+        "spikes": asdict(stage.spikes) if stage.spikes else None,
         "weights": dict(stage.weights),
         "document_masking": stage.document_masking,
         "seed": experiment.seed,

@@ -11,6 +11,7 @@ from growlm.model.cost import parameters, training_flops_per_token
 from growlm.optim.schedule import Rewarm, Schedule
 from growlm.recipe.grow import Grow
 from growlm.recipe.optimizer import Optimizer
+from growlm.training.spikes import SpikeRule
 
 StageKind = Literal["scratch", "grown", "control"]
 
@@ -89,6 +90,8 @@ class StagePlan:
     schedule: Schedule
     rewarm: Rewarm | None
     """How much faster new parameters learn than old ones, where they do."""
+    spikes: SpikeRule | None
+    """Which steps are not taken, beside those that are not finite."""
     weights: Mapping[str, float]
     """Mixture weight by source; zeros are left out."""
 
@@ -96,6 +99,14 @@ class StagePlan:
     def config(self) -> GPTConfig:
         """The shape of the model."""
         return self.origin.config
+
+    def steps_to_go_back_to(self, step: int) -> tuple[int, ...]:
+        """Return the steps, up to one, whose checkpoints a roll-back may still ask for."""
+        if self.spikes is None or self.spikes.roll_back_after is None:
+            return ()
+        planned = [each for each in self.pace.checkpoint_steps if each <= step]
+        oldest = max((each for each in planned if each <= step - self.spikes.size), default=0)
+        return tuple(each for each in planned if each >= oldest)
 
     @property
     def sequences(self) -> int:

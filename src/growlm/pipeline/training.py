@@ -22,6 +22,7 @@ from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
 from growlm.pipeline.keeping import latest_checkpoint, prune, publish
 from growlm.pipeline.resuming import resumed_at_first, settled
+from growlm.pipeline.rollback import rolled_back
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.timing import Clock
@@ -48,7 +49,7 @@ def train_stage(job: Training) -> Iterator[Event]:
 
     Raises:
         Stopped: Somebody asked for it, or the time is up; a checkpoint was saved first.
-        TrainingError: The loss is no longer finite.
+        TrainingError: Loss, gradients or weights are no longer finite.
         CheckpointError: The checkpoint to go on from is damaged.
         CorpusError: Shards are damaged, or another tokenizer wrote them.
     """
@@ -94,6 +95,7 @@ def _run(
     for record in _steps(job, state, device):
         log.write(record)
         clock.took(record.seconds)
+        yield from rolled_back(job, state, log)
         last = record.step == stage.pace.steps
         if stage.pace.validates(record.step) and (last or not job.stop.signal_number):
             _write(log, validate())

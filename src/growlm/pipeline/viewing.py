@@ -1,6 +1,6 @@
 """The log step's material: everything a run has shown so far, as the report wants it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,8 @@ from growlm.report.view import (
     TrainPoint,
     ValidationPoint,
 )
-from growlm.runlog import AnyRecord, Copies, Notice, Start, Step, ValidationLoss, read
+from growlm.runlog import AnyRecord, Copies, Notice, Rollback, Start, Step, ValidationLoss, read
+from growlm.training.spikes import UNDONE
 
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
@@ -100,6 +101,7 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         ),
         seconds=sum(each.seconds for each in train),
         complete=folder.final(stage.name).exists(),
+        skipped=_skipped(records),
         notices=tuple(each.text for each in records if isinstance(each, Notice)),
         certificate=_certificate(folder, stage),
         copies=tuple(
@@ -117,6 +119,20 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         evaluations=_evaluations(folder, stage.name),
         exposure=_exposure(folder.final(stage.name)),
     )
+
+
+def _skipped(records: Sequence[AnyRecord]) -> dict[str, tuple[int, ...]]:
+    """Return the steps that left no trace in the weights, by why."""
+    whys: dict[int, str] = {}
+    for each in records:
+        if isinstance(each, Step) and each.skipped:
+            whys[each.step] = each.skipped
+        elif isinstance(each, Rollback):
+            whys |= dict.fromkeys(range(each.to + 1, each.step + 1), UNDONE)
+    return {
+        why: tuple(sorted(step for step, other in whys.items() if other == why))
+        for why in sorted({*whys.values()})
+    }
 
 
 def _exposure(path: Path) -> ExposureView | None:
@@ -224,8 +240,18 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
         "eps": f"{optimizer.eps:g}",
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",
         "gradient clipping": clip or "none",
+        **_spikes(stage),
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }
+
+
+def _spikes(stage: StagePlan) -> dict[str, str]:
+    rule = stage.spikes
+    if rule is None:
+        return {}
+    words = f"not finite, or {rule.deviations:g} deviations over the latest {rule.size:,} steps"
+    back = f"; {rule.roll_back_after:,} of them: rolled back" if rule.roll_back_after else ""
+    return {"steps not taken": words + back}
 
 
 def _certificate(folder: RunFolder, stage: StagePlan) -> CertificateView | None:

@@ -5,6 +5,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from growlm.recipe.grow import Control, Grow
 from growlm.recipe.model import Model
 from growlm.recipe.optimizer import Optimizer, Schedule
+from growlm.recipe.spikes import Spikes
 from growlm.recipe.values import Name, Section, Tokens, check_one_of, refusal
 
 
@@ -43,6 +44,10 @@ class Stage(Section, frozen=True):
 
     schedule: Schedule
     """The learning rate over the steps."""
+
+    spikes: Spikes | None = None
+    """Which steps stand out so far that they are not taken; when absent, those alone whose loss or
+    gradient is no finite number."""
 
     weights: dict[str, NonNegativeFloat] = Field(default_factory=dict[str, NonNegativeFloat])
     """Mixture weights by source, where they differ from the sources' own."""
