@@ -35,6 +35,8 @@ class Start(Record, frozen=True):
     """What it runs on, in words."""
     compiled: bool
     """Whether the blocks are compiled."""
+    deterministic: bool = False
+    """Whether torch is held to deterministic algorithms."""
     time: str
     """UTC, ISO 8601."""
 

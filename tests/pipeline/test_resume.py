@@ -16,7 +16,7 @@ from growlm.base.errors import PREEMPTED
 from growlm.pipeline.events import Progress
 from growlm.pipeline.folder import opened
 from growlm.pipeline.keeping import latest_checkpoint
-from growlm.runlog import Notice, Rollback, ValidationLoss, read
+from growlm.runlog import Notice, Rollback, Start, ValidationLoss, read
 from growlm.tensorfile import load_tensors
 
 KILLS = {
@@ -279,6 +279,17 @@ def test_weights_that_are_not_finite_are_never_saved(base, forked):
     assert done.returncode == 1
     assert "growlm: expected finite weights at step 2 of stage 'base'; got " in done.stderr
     assert not (base[0] / PLACE / "final").exists()
+
+
+def test_two_deterministic_runs_have_the_same_bits(recipe, forked, outcome):
+    found = []
+    for name in ("one", "other"):
+        run = recipe.parent / name
+        words = ("--stage", "base", "--set", "deterministic=true", "--set", "seed=3")
+        assert forked("train", recipe, "--out", run, *words).returncode == 0
+        assert [start.deterministic for start in logged(run, Start)] == [True]
+        found.append(outcome(run))
+    assert found[0] == found[1]
 
 
 def test_a_signal_right_after_the_last_step_is_not_forgotten(growlm, recipe, monkeypatch):

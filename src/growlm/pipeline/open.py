@@ -13,6 +13,7 @@ from growlm.pipeline.plan import Plan, plan
 from growlm.pipeline.run import Run
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.read import read
+from growlm.training.device import deterministic_algorithms
 
 
 def plan_of(recipe: Path, overrides: Sequence[str]) -> Plan:
@@ -55,13 +56,14 @@ def run_of(
     path = out or Path("runs") / name
     with opened(path, name=name, recipe=recipe, overrides=overrides) as folder:
         check_disk(planned, folder)
-        yield Run(
-            plan=planned,
-            folder=folder,
-            stop=stop,
-            version=version,
-            allow_fallback=allow_fallback,
-        )
+        with deterministic_algorithms(asked=planned.experiment.deterministic):
+            yield Run(
+                plan=planned,
+                folder=folder,
+                stop=stop,
+                version=version,
+                allow_fallback=allow_fallback,
+            )
 
 
 def recorded_plan(folder: RunFolder) -> Plan:

@@ -213,6 +213,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "mixture": experiment.mixture.model_dump(exclude={"max_epochs"}),
         "validation": experiment.validation.tokens,
         "compile": experiment.compile,
+        "deterministic": experiment.deterministic,
         "sources": sources.ids,
         "masks": sources.masks_of(stage.weights),
         "tokenizer": sha256_file(run.folder.tokenizer),

@@ -221,6 +221,7 @@ def _start(state: TrainState, job: Training, device: torch.device, *, compiled: 
         tokens=state.step * job.stage.batch_tokens,
         device=describe(device),
         compiled=compiled,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

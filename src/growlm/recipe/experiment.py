@@ -41,6 +41,9 @@ class Experiment(Section, frozen=True):
     compile: bool = True
     """Compile the layers where a compiler is there."""
 
+    deterministic: bool = False
+    """Hold torch to algorithms that give the same bits in every run, at the cost of some speed."""
+
     source: tuple[Source, ...] = Field(min_length=1)
     """The sources, in the order of the mixture."""
 
