@@ -16,6 +16,7 @@ from growlm.runlog import (
     GpuMemory,
     Memory,
     Notice,
+    Rollback,
     Saved,
     Start,
     Step,
@@ -52,7 +53,8 @@ RECORDS: list[AnyRecord] = [
     a_step(2),
     Memory(step=2, tokens=128, resident_bytes=1, peak_resident_bytes=2, gpu=GPU),
     Copies(step=2, tokens=128, distance=None, spaces={"mlp": APART}),
-    Saved(step=2, tokens=128, path="checkpoints/2"),
+    Saved(step=2, tokens=128, path="checkpoints/2", seconds=0.5),
+    Rollback(step=2, tokens=128, to=1),
     Notice(step=2, tokens=128, text="caf\u00e9 \u2013 a line\nand another"),
     a_step(3),
 ]

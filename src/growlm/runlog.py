@@ -37,6 +37,8 @@ class Start(Record, frozen=True):
     """Whether the blocks are compiled."""
     attention: str = "sdpa"
     """What mixes the values, ``sdpa``, ``triton`` or ``flash``, and why."""
+    deterministic: bool = False
+    """Whether torch is held to deterministic algorithms."""
     time: str
     """UTC, ISO 8601."""
 
@@ -53,6 +55,8 @@ class Step(Record, frozen=True):
     """Norm of the whole gradient, before clipping."""
     seconds: float
     """Wall-clock time of the step."""
+    skipped: Literal["not finite", "spike"] | None = None
+    """Why its update was not taken; null where it was."""
 
 
 class ValidationLoss(Record, frozen=True):
@@ -109,6 +113,8 @@ class Saved(Record, frozen=True):
     kind: Literal["checkpoint"] = "checkpoint"
     path: str
     """Its folder, relative to the stage's."""
+    seconds: float | None = None
+    """Wall-clock time of saving it."""
 
 
 class Notice(Record, frozen=True):
@@ -117,6 +123,14 @@ class Notice(Record, frozen=True):
     kind: Literal["notice"] = "notice"
     text: str
     """One sentence."""
+
+
+class Rollback(Record, frozen=True):
+    """The weights went back to those of an earlier step; the steps in between left no trace."""
+
+    kind: Literal["rollback"] = "rollback"
+    to: int
+    """The step whose weights and moments are gone on with."""
 
 
 class Apart(
@@ -152,7 +166,8 @@ class Copies(Record, frozen=True):
 
 
 AnyRecord = Annotated[
-    Start | Step | ValidationLoss | Copies | Memory | Saved | Notice, Field(discriminator="kind")
+    Start | Step | ValidationLoss | Copies | Memory | Saved | Rollback | Notice,
+    Field(discriminator="kind"),
 ]
 
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)

@@ -89,7 +89,7 @@ def test_what_was_found_is_used_again_after_a_stop(recipe, forked, outcome):
         words = ("train", recipe, "--out", run, *changes, "--stage")
         assert forked(*words, "base").returncode == 0
         if run.name == "stopped":
-            assert forked(*words, "grown", signal_at=[signal.SIGTERM, 3]).returncode == 143
+            assert forked(*words, "grown", signal_at=[signal.SIGTERM, 3]).returncode == 75
             (run / "stages/base/training/log.jsonl").write_text("")  # it is not asked again
         assert forked(*words, "grown").returncode == 0
     assert outcome(runs[0]) == outcome(runs[1])

@@ -271,6 +271,7 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
         "Memory",
         "Divergence",
         "Losses that are not finite",
+        "Steps not taken",
         "Overfitting",
         "Not comparable",
         "No control",

@@ -5,6 +5,7 @@ from growlm.report.training_notes import (
     lineage,
     memory,
     overfitting,
+    skipped,
     unfinished,
     utilisation,
 )
@@ -27,6 +28,18 @@ def test_divergence_begins_five_percent_over_the_best(run, edit, last, told):
 
     assert told in "".join(sentences)
     assert bool(told) == any("diverged:" in text for text in sentences)
+
+
+def test_steps_that_were_not_taken_are_counted_and_the_first_of_them_named(run, edit):
+    assert skipped(run) == ()
+    found = skipped(edit(run, "base", skipped={"not finite": (7,), "spike": tuple(range(40, 47))}))
+    assert found == (
+        "1 step of `base` had a loss or a gradient that is not finite and left no trace in the "
+        "weights: 7 of 250.",
+        "7 steps of `base` had a loss or a gradient that stood out and left no trace in the "
+        "weights: 40, 41, 42, 43, 44 and 2 more of 250.",
+        "What these steps read was not learned, and is no exposure.",
+    )
 
 
 def test_a_rise_is_a_trend_not_a_last_point_below_the_first(run, edit):

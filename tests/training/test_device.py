@@ -1,13 +1,17 @@
+import os
+
 import pytest
 import torch
 
 from growlm.base.errors import TrainingError
 from growlm.model.flex import flex_places
 from growlm.training.device import (
+    CUBLAS_WORKSPACE,
     check_kernel,
     choose_device,
     choose_kernel,
     describe,
+    deterministic_algorithms,
     parity,
     why_not_compiled,
 )
@@ -78,3 +82,26 @@ def test_parity_would_notice_a_forgotten_bias(tiny_config, monkeypatch):
         lambda _slopes, *rest, **more: flex_places(None, *rest, **more),
     )
     assert parity(tiny_config(), "triton", torch.device("cpu"), torch.float32) > 0.1
+
+
+@pytest.fixture
+def loose():
+    """Let torch choose its algorithms, as it does where no test runs."""
+    torch.use_deterministic_algorithms(mode=False)
+    yield
+    torch.use_deterministic_algorithms(mode=True)
+
+
+@pytest.mark.usefixtures("loose")
+def test_torch_is_held_to_deterministic_algorithms_where_that_is_asked_for(monkeypatch):
+    monkeypatch.delenv(CUBLAS_WORKSPACE, raising=False)
+    with deterministic_algorithms(asked=False):
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert CUBLAS_WORKSPACE not in os.environ
+    monkeypatch.setenv(CUBLAS_WORKSPACE, ":16:8")
+    for setting in (":16:8", ":4096:8"):
+        with deterministic_algorithms(asked=True):
+            assert torch.are_deterministic_algorithms_enabled()
+            assert os.environ[CUBLAS_WORKSPACE] == setting
+        assert not torch.are_deterministic_algorithms_enabled()
+        monkeypatch.delenv(CUBLAS_WORKSPACE)

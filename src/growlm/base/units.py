@@ -75,6 +75,21 @@ def format_bytes(value: int | float) -> str:
     return f"{value:.0f} B"
 
 
+def parse_seconds(text: str) -> float:
+    """Return the seconds behind a stretch of time.
+
+    >>> parse_seconds("90"), parse_seconds("90s"), parse_seconds("1.5h"), parse_seconds("2d")
+    (90.0, 90.0, 5400.0, 172800.0)
+
+    Raises:
+        ValueError: It is not a number above 0 with one of s, m, h, d.
+    """
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?[smhd]?", text) or not float(text.rstrip("smhd")):
+        raise ValueError("a stretch of time above 0 such as 90s, 30m, 12h or 2d")
+    scales = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    return float(text.rstrip("smhd")) * scales.get(text[-1], 1.0)
+
+
 def format_seconds(value: int | float) -> str:
     """Return a stretch of time in its two largest units.
 

@@ -14,6 +14,7 @@ from growlm.pipeline.run import everything
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     shared.recipe(parser)
+    shared.stopping(parser)
     shared.output(parser)
 
 
@@ -21,8 +22,15 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     recipe: Path = options.recipe
     with (
-        caught() as stop,
-        run_of(recipe, options.overrides, out=options.out, stop=stop, version=VERSION) as job,
+        caught(grace_seconds=options.grace, wall_seconds=options.max_wall) as stop,
+        run_of(
+            recipe,
+            options.overrides,
+            out=options.out,
+            stop=stop,
+            version=VERSION,
+            allow_fallback=options.allow_fallback,
+        ) as job,
     ):
         show(everything(job), options)
     return 0

@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     shared.recipe(parser)
     parser.add_argument("--stage", required=True, metavar="NAME", help="the stage to train")
+    shared.stopping(parser)
     shared.output(parser)
 
 
@@ -23,9 +24,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     plan_of(options.recipe, options.overrides).stage(options.stage)  # before anything is opened
     with (
-        caught() as stop,
+        caught(grace_seconds=options.grace, wall_seconds=options.max_wall) as stop,
         run_of(
-            options.recipe, options.overrides, out=options.out, stop=stop, version=VERSION
+            options.recipe,
+            options.overrides,
+            out=options.out,
+            stop=stop,
+            version=VERSION,
+            allow_fallback=options.allow_fallback,
         ) as job,
     ):
         show(_events(job, options.stage), options)

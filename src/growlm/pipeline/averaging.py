@@ -90,7 +90,7 @@ def _published(  # noqa: PLR0917 - two callers, above
             step=last.step,
             lineage=(*older, averaged),
             data=last.data,
-            training={**last.training, **how.facts},
+            training={**_without_latest(last), **how.facts},
             end_of_text=last.end_of_text,
             tokenizer=checkpoint.load_tokenizer(last_path),
             tokenizer_files=checkpoint.load_tokenizer_files(last_path, last),
@@ -101,6 +101,11 @@ def _published(  # noqa: PLR0917 - two callers, above
             exposure=checkpoint.load_exposure(last_path, last),
         ),
     )
+
+
+def _without_latest(meta: Meta) -> dict[str, Any]:
+    """Return the facts of a stage, but for what only going on with it needs."""
+    return {key: value for key, value in meta.training.items() if key != "latest"}
 
 
 def _check_distinct(paths: Sequence[Path]) -> None:

@@ -177,7 +177,7 @@ def check_disk(plan: Plan, folder: RunFolder) -> None:
         raise StorageError(
             f"{format_bytes(needed)} free for checkpoints at {folder.path}",
             got=format_bytes(free),
-            fix="freeing space, another --out, or fewer checkpoints (stage.keep)",
+            fix="freeing space, another --out, or fewer checkpoints (stage.keep, stage.keep_every)",
         )
 
 
@@ -192,8 +192,9 @@ def checkpoint_bytes(stage: StagePlan) -> int:
 
 def disk_bytes(stage: StagePlan) -> int:
     """Return the size of all of a stage's checkpoints that exist at once."""
-    averaged = len(stage.pace.average_steps)
-    whole = stage.pace.keep + 2 + averaged + (1 if stage.origin.kind == "grown" else 0)
+    kept = len(stage.pace.kept_steps)
+    back = len(stage.steps_to_go_back_to(stage.pace.steps))
+    whole = max(stage.pace.keep, back) + 2 + kept + (1 if stage.origin.kind == "grown" else 0)
     published = stage.parameters * BYTES_PER_FLOAT if stage.ema else 0
     return checkpoint_bytes(stage) * whole + published
 

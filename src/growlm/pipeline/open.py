@@ -13,6 +13,7 @@ from growlm.pipeline.plan import Plan, plan
 from growlm.pipeline.run import Run
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.read import read
+from growlm.training.device import deterministic_algorithms
 
 
 def plan_of(recipe: Path, overrides: Sequence[str]) -> Plan:
@@ -34,6 +35,7 @@ def run_of(
     out: Path | None,
     stop: Stop,
     version: str,
+    allow_fallback: bool = False,
 ) -> Generator[Run, None, None]:
     """Check everything that can be checked, then open the run's folder for this process alone.
 
@@ -43,6 +45,7 @@ def run_of(
         out: The run's folder; ``runs/NAME`` when None.
         stop: Says whether somebody asked the run to stop.
         version: growlm's, for the log.
+        allow_fallback: Whether training may go on from an earlier checkpoint than a damaged one.
 
     Raises:
         GrowlmError: Something cannot work; nothing has been started.
@@ -53,7 +56,14 @@ def run_of(
     path = out or Path("runs") / name
     with opened(path, name=name, recipe=recipe, overrides=overrides) as folder:
         check_disk(planned, folder)
-        yield Run(plan=planned, folder=folder, stop=stop, version=version)
+        with deterministic_algorithms(asked=planned.experiment.deterministic):
+            yield Run(
+                plan=planned,
+                folder=folder,
+                stop=stop,
+                version=version,
+                allow_fallback=allow_fallback,
+            )
 
 
 def recorded_plan(folder: RunFolder) -> Plan:

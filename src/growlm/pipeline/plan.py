@@ -23,6 +23,7 @@ from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.sections import Ema, Tokenizer
 from growlm.recipe.stage import Stage
+from growlm.training.spikes import SpikeRule
 
 MICRO_BATCH_TOKENS = 16_384
 VALIDATIONS = 20
@@ -157,6 +158,7 @@ def _stage_plan(
         schedule=schedule,
         rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),
         ema=_ema(stage, steps),
+        spikes=_spikes(stage),
         weights={name: weight for name, weight in weights.items() if weight},
     )
     check_comparable(planned, earlier)
@@ -172,6 +174,17 @@ def _ema(stage: Stage, steps: int) -> Ema | None:
             fix="every = 1",
         )
     return stage.ema
+
+
+def _spikes(stage: Stage) -> SpikeRule | None:
+    section = stage.spikes
+    if section is None:
+        return None
+    return SpikeRule(
+        size=section.latest,
+        deviations=section.deviations,
+        roll_back_after=section.roll_back_after,
+    )
 
 
 def _course(origin: Origin, earlier: Sequence[StagePlan]) -> Course | None:
@@ -207,6 +220,7 @@ def _pace(stage: Stage, steps: int, experiment: Experiment) -> Pace:
         validate_every=_interval(stage.validate_every, stage.batch, steps, VALIDATIONS),
         checkpoint_every=_interval(stage.checkpoint_every, stage.batch, steps, CHECKPOINTS),
         keep=stage.keep,
+        keep_every=max(1, stage.keep_every // stage.batch) if stage.keep_every else None,
         average_steps=tuple(steps - span * back // wanted for back in reversed(range(wanted))),
     )
 

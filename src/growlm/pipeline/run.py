@@ -1,7 +1,7 @@
 """A run: every step of a plan in order, each done, resumed, or skipped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Run:
     stop: Stop
     version: str
     """growlm's, for the log."""
+    allow_fallback: bool = False
+    """Whether training may go on from an earlier checkpoint than a damaged one."""
 
 
 def everything(run: Run) -> Iterator[Event]:
@@ -189,7 +191,10 @@ def _grown(run: Run, stage: StagePlan) -> str:
 
 
 def _train_step(run: Run, stage: StagePlan, sources: Sources) -> Step:
-    job = training_of(run.plan, stage, run.folder, sources, stop=run.stop)
+    job = replace(
+        training_of(run.plan, stage, run.folder, sources, stop=run.stop),
+        allow_fallback=run.allow_fallback,
+    )
     return Step(
         name=f"train:{stage.name}",
         key=_train_key(run, stage, sources),
@@ -215,6 +220,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
         "ema": stage.ema.model_dump() if stage.ema else None,
         "rewarm": asdict(stage.rewarm) if stage.rewarm else None,
+        "spikes": asdict(stage.spikes) if stage.spikes else None,
         "weights": dict(stage.weights),
         "document_masking": stage.document_masking,
         "seed": experiment.seed,
@@ -223,6 +229,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "validation": experiment.validation.tokens,
         "compile": experiment.compile,
         "attention": experiment.attention,
+        "deterministic": experiment.deterministic,
         "sources": sources.ids,
         "masks": sources.masks_of(stage.weights),
         "tokenizer": sha256_file(run.folder.tokenizer),

@@ -24,6 +24,8 @@ class Training:
     tokenizer: str
     """The tokenizer's JSON."""
     stop: Stop
+    allow_fallback: bool = False
+    """Whether to go on from an earlier checkpoint than a damaged one."""
     segments: tuple[Segment, ...] = ()
     """The stages of the exposure ledger, this one last and up to its end."""
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from statistics import median
 
 import torch
 from torch import Tensor
@@ -17,15 +16,17 @@ from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
 from growlm.model.gpt import GPT
 from growlm.optim.schedule import Resumed
-from growlm.pipeline.beginning import first_state
+from growlm.pipeline.beginning import First, first_state
 from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windows
 from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
 from growlm.pipeline.keeping import latest_checkpoint, prune, publish
 from growlm.pipeline.mirroring import Mirrors, mirrors_of
 from growlm.pipeline.resuming import resumed_at_first, settled
+from growlm.pipeline.rollback import rolled_back
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
+from growlm.pipeline.timing import Clock
 from growlm.runlog import (
     AnyRecord,
     Apart,
@@ -50,16 +51,13 @@ from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
 
-RECENT = 20
-"""Steps whose median time predicts the time left."""
-
 
 def train_stage(job: Training) -> Iterator[Event]:
     """Train a stage to its end; what an earlier call left is gone on from.
 
     Raises:
-        Stopped: Somebody asked for it; a checkpoint was saved first.
-        TrainingError: The loss is no longer finite.
+        Stopped: Somebody asked for it, or the time is up; a checkpoint was saved first.
+        TrainingError: Loss, gradients or weights are no longer finite.
         CheckpointError: The checkpoint to go on from is damaged.
         CorpusError: Shards are damaged, or another tokenizer wrote them.
     """
@@ -69,7 +67,8 @@ def train_stage(job: Training) -> Iterator[Event]:
     check_shards(job.folder, job.stage.weights, tokenizer=sha256_bytes(job.tokenizer.encode()))
     job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
     device = choose_device()
-    state, lineage = first_state(job, device)
+    first = first_state(job, device)
+    state = first.state
     kernel, why = settled_kernel(
         job.plan.experiment.attention,
         job.stage.config,
@@ -87,13 +86,13 @@ def train_stage(job: Training) -> Iterator[Event]:
     try:
         attention = f"{kernel}: {why}"
         log.write(_start(state, job, device, compiled=reason is None, attention=attention))
-        yield from _notices(job, state, log)
+        yield from _notices(job, first, log)
         with job.stop.deferring():
-            yield from _run(job, state, log, lineage)
+            yield from _run(job, state, log, first.lineage)
     finally:
         log.close()
     if job.stop.signal_number is not None:
-        raise _stopped(job, job.stop.signal_number, step=state.step)
+        raise _stopped(job, step=state.step)
 
 
 def _run(
@@ -104,7 +103,7 @@ def _run(
         job.folder, stage, tokens=job.plan.experiment.validation.tokens, device=device
     )
     validate = _validator(job, state, windows)
-    if state.step == 0:
+    if _to_be_validated(job, state):
         _write(log, validate())
     job = yield from _settled(job, state, log)
     mirrors = mirrors_of(
@@ -130,20 +129,33 @@ def _each_step(
     validate: Callable[[], Iterator[AnyRecord]],
 ) -> Iterator[Event]:
     stage, device = job.stage, next(state.model.parameters()).device
-    seconds: list[float] = []
+    clock = Clock(grace_seconds=job.stop.grace_seconds)
+    clock.recall(read(job.folder.log(stage.name)))
+    yield from clock.told_once()
     for record in _steps(job, state, device):
         log.write(record)
-        seconds = [*seconds[-RECENT + 1 :], record.seconds]
-        if stage.pace.validates(record.step):
+        clock.took(record.seconds)
+        yield from rolled_back(job, state, log)
+        last = record.step == stage.pace.steps
+        if stage.pace.validates(record.step) and (last or not job.stop.signal_number):
             _write(log, validate())
             yield from (Notice(text=text) for text in mirrors.catch_up())
-        stopped_by = job.stop.signal_number
-        last = record.step == stage.pace.steps
-        if last or stopped_by or record.step in stage.pace.checkpoint_steps:
-            publish(job, state, log, lineage)
-        if stopped_by:
-            raise _stopped(job, stopped_by, step=record.step)
-        yield _progress(stage, record, median(seconds))
+        due = job.stop.due(clock.ahead)
+        if due or last or record.step in stage.pace.checkpoint_steps:
+            clock.save = publish(job, state, log, lineage)
+        if due and not last:
+            raise _stopped(job, step=record.step)
+        yield from clock.told_once()
+        yield _progress(stage, record, clock.step)
+
+
+def _to_be_validated(job: Training, state: TrainState) -> bool:
+    """Return whether a stage begins, or was stopped where it had no time to be validated."""
+    if state.step == 0:
+        return True
+    records = read(job.folder.log(job.stage.name))
+    done = any(isinstance(each, ValidationLoss) and each.step == state.step for each in records)
+    return job.stage.pace.validates(state.step) and not done
 
 
 def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, None, Training]:
@@ -161,9 +173,9 @@ def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, 
     return replace(job, stage=stage)
 
 
-def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
+def _stopped(job: Training, *, step: int) -> Stopped:
     return Stopped(
-        signal_number,
+        job.stop.signal_number,
         saved=f"stage '{job.stage.name}' was saved at step {step} of {job.stage.pace.steps}",
         fix="the same command again: it goes on from there",
     )
@@ -256,19 +268,22 @@ def _start(
         device=describe(device),
         compiled=compiled,
         attention=attention,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _notices(job: Training, state: TrainState, log: Writer) -> Iterator[Event]:
-    if job.stage.origin.parent_path is None or job.data.inherits or state.step:
-        return
-    text = (
-        f"stage '{job.stage.name}': its parent did not read these sources in this order (seed, "
-        "slot, block), so the sampler starts at 0 and may repeat what the parent has already seen"
-    )
-    log.write(LoggedNotice(step=0, tokens=0, text=text))
-    yield Notice(text=text)
+def _notices(job: Training, first: First, log: Writer) -> Iterator[Event]:
+    step, texts = first.state.step, [*first.notices]
+    if not (job.stage.origin.parent_path is None or job.data.inherits or step):
+        texts.append(
+            f"stage '{job.stage.name}': its parent did not read these sources in this order (seed, "
+            "slot, block), so the sampler starts at 0 and may repeat what the parent has already "
+            "seen"
+        )
+    for text in texts:
+        log.write(LoggedNotice(step=step, tokens=step * job.stage.batch_tokens, text=text))
+        yield Notice(text=text)
 
 
 def _progress(stage: StagePlan, record: Step, seconds: float) -> Progress:

@@ -39,7 +39,18 @@ from growlm.report.view import (
     TrainPoint,
     ValidationPoint,
 )
-from growlm.runlog import AnyRecord, Copies, Memory, Notice, Start, Step, ValidationLoss, read
+from growlm.runlog import (
+    AnyRecord,
+    Copies,
+    Memory,
+    Notice,
+    Rollback,
+    Start,
+    Step,
+    ValidationLoss,
+    read,
+)
+from growlm.training.spikes import UNDONE
 
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
@@ -101,6 +112,7 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         ),
         seconds=sum(each.seconds for each in train),
         complete=folder.final(stage.name).exists(),
+        skipped=_skipped(records),
         notices=tuple(each.text for each in records if isinstance(each, Notice)),
         certificate=_certificate(folder, stage),
         copies=tuple(
@@ -133,6 +145,20 @@ def _memory(records: Sequence[Memory]) -> MemoryView | None:
         retries=max((each.retries for each in gpus), default=0),
         ooms=max((each.ooms for each in gpus), default=0),
     )
+
+
+def _skipped(records: Sequence[AnyRecord]) -> dict[str, tuple[int, ...]]:
+    """Return the steps that left no trace in the weights, by why."""
+    whys: dict[int, str] = {}
+    for each in records:
+        if isinstance(each, Step) and each.skipped:
+            whys[each.step] = each.skipped
+        elif isinstance(each, Rollback):
+            whys |= dict.fromkeys(range(each.to + 1, each.step + 1), UNDONE)
+    return {
+        why: tuple(sorted(step for step, other in whys.items() if other == why))
+        for why in sorted({*whys.values()})
+    }
 
 
 def _exposure(path: Path) -> ExposureView | None:
@@ -240,6 +266,7 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
         "gradient clipping": clip or "none",
         **_ema(stage),
         "activation checkpointing": stage.activation_checkpointing,
+        **_spikes(stage),
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }
 
@@ -249,6 +276,15 @@ def _ema(stage: StagePlan) -> dict[str, str]:
         return {}
     rhythm = "every step" if stage.ema.every == 1 else f"every {stage.ema.every:,} steps"
     return {"moving average": f"decay {stage.ema.decay:g} a step, taken {rhythm}"}
+
+
+def _spikes(stage: StagePlan) -> dict[str, str]:
+    rule = stage.spikes
+    if rule is None:
+        return {}
+    words = f"not finite, or {rule.deviations:g} deviations over the latest {rule.size:,} steps"
+    back = f"; {rule.roll_back_after:,} of them: rolled back" if rule.roll_back_after else ""
+    return {"steps not taken": words + back}
 
 
 def _certificate(folder: RunFolder, stage: StagePlan) -> CertificateView | None:

@@ -44,6 +44,8 @@ class Experiment(Section, frozen=True):
     attention: Literal["auto", "sdpa", "triton", "flash"] = "auto"
     """What mixes the values: torch's own attention, FlexAttention by Triton's kernel or by
     FlashAttention's, or what is fastest where it runs and proves itself there."""
+    deterministic: bool = False
+    """Hold torch to algorithms that give the same bits in every run, at the cost of some speed."""
 
     source: tuple[Source, ...] = Field(min_length=1)
     """The sources, in the order of the mixture."""

@@ -8,6 +8,7 @@ from growlm.recipe.grow import Control, Grow
 from growlm.recipe.model import Model
 from growlm.recipe.optimizer import Optimizer, Schedule
 from growlm.recipe.sections import Ema
+from growlm.recipe.spikes import Spikes
 from growlm.recipe.values import Name, Section, Tokens, check_one_of, refusal
 
 
@@ -53,6 +54,9 @@ class Stage(Section, frozen=True):
 
     ema: Ema | None = None
     """A moving average of the weights, if any."""
+    spikes: Spikes | None = None
+    """Which steps stand out so far that they are not taken; when absent, those alone whose loss or
+    gradient is no finite number."""
 
     weights: dict[str, NonNegativeFloat] = Field(default_factory=dict[str, NonNegativeFloat])
     """Mixture weights by source, where they differ from the sources' own."""
@@ -65,6 +69,9 @@ class Stage(Section, frozen=True):
 
     keep: PositiveInt = 2
     """Checkpoints to resume from that are kept."""
+
+    keep_every: Tokens | None = None
+    """Tokens between checkpoints that are kept for good; none are when absent."""
 
     @model_validator(mode="after")
     def one_origin(self) -> "Stage":

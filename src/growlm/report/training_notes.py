@@ -1,6 +1,7 @@
 """Notes on the training: losses that went wrong, stages cut short, time against FLOPs."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from growlm.report.words import (
     listing,
     number,
     plain,
+    plural,
     share,
 )
 
@@ -41,6 +43,35 @@ def not_finite(view: RunView) -> tuple[str, ...]:
     ]
     meaning = "Such points are left out of the charts, and an end like that is no result."
     return (*found, meaning) if found else ()
+
+
+WHYS = {
+    "not finite": "had a loss or a gradient that is not finite",
+    "spike": "had a loss or a gradient that stood out",
+    "rolled back": "went before a roll-back",
+}
+"""Why a step was not taken, in words."""
+
+STEPS_NAMED = 5
+"""Steps of one kind that a note names."""
+
+
+def skipped(view: RunView) -> tuple[str, ...]:
+    """Say which steps were read and not learned."""
+    found = [
+        f"{plural(len(steps), 'step')} of {code(stage.name)} {WHYS.get(why, why)} and left no "
+        f"trace in the weights: {_named(steps)} of {stage.steps:,}."
+        for stage in view.stages
+        for why, steps in stage.skipped.items()
+    ]
+    meaning = "What these steps read was not learned, and is no exposure."
+    return (*found, meaning) if found else ()
+
+
+def _named(steps: Sequence[int]) -> str:
+    numbers = [f"{step:,}" for step in steps[:STEPS_NAMED]]
+    more = len(steps) - len(numbers)
+    return listing([*numbers, f"{more:,} more"] if more else numbers)
 
 
 def diverged(view: RunView) -> tuple[str, ...]:

@@ -307,6 +307,8 @@ class StageView(View, frozen=True):
     """Wall-clock time of training."""
     complete: bool
     """Whether all steps are done."""
+    skipped: Mapping[str, tuple[int, ...]] = {}
+    """Steps that were read and not learned, by why."""
     notices: tuple[str, ...]
     """What the trainer wanted said."""
     certificate: CertificateView | None

@@ -4,6 +4,8 @@ import os
 import platform
 import shutil
 import sysconfig
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -26,6 +28,8 @@ PARITY = 0.03
 than three times as much."""
 PROBE_TOKENS = 200
 """Of the sequence on which a kernel has to prove itself: no multiple of any block."""
+CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""The variable without which cuBLAS may add up in another order every time."""
 
 
 def choose_device() -> torch.device:
@@ -39,6 +43,24 @@ def describe(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
     threads = torch.get_num_threads()
     return f"{platform.machine()} CPU, {threads} threads, torch {torch.__version__}"
+
+
+@contextmanager
+def deterministic_algorithms(*, asked: bool) -> Generator[None, None, None]:
+    """Hold torch to deterministic algorithms inside the block, if that is asked for.
+
+    It is entered before anything is computed: cuBLAS looks at its workspace's setting only once.
+    """
+    if not asked:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=before)
 
 
 def why_not_compiled(device: torch.device) -> str | None:

@@ -12,6 +12,10 @@ from growlm.model.gpt import GPT
 from growlm.model.loss import IGNORED, cross_entropy_sum
 from growlm.optim.clipping import clip_gradients
 from growlm.optim.rewarm import Entries, step_farther
+from growlm.training.spikes import Why
+
+Judge = Callable[[float, float], Why | None]
+"""From a step's loss and the norm of its gradient to why it is not to be taken, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,12 @@ class StepResult:
     """Mean loss of the targets that carry one, before the update, nats per token; 0 if none do."""
     gradient_norm: Float[Tensor, ""]
     """Norm of the whole gradient before clipping."""
+    skipped: Why | None
+    """Why the update was not taken; None where it was."""
+
+
+def _take(_loss: float, _norm: float) -> None:
+    """Let every step be taken."""
 
 
 def train_step(
@@ -85,6 +95,7 @@ def train_step(
     *,
     entries: Entries = (),
     factor: float = 1.0,
+    judge: Judge = _take,
 ) -> StepResult:
     """Take one step on a batch; its micro-batches add up to the same gradient.
 
@@ -98,12 +109,14 @@ def train_step(
         settings: Micro-batch and clipping.
         entries: Those that move ``factor`` times as far as the learning rate says.
         factor: As said.
+        judge: Asked before the update; a step that is not taken leaves weights and moments as they
+            were, bit for bit.
     """
     model.train()
     counted = batch.counted_targets
     if not counted:
         nothing = torch.zeros((), device=batch.ids.device)
-        return StepResult(loss=nothing, gradient_norm=nothing)
+        return StepResult(loss=nothing, gradient_norm=nothing, skipped=None)
     losses: list[Tensor] = []
     for micro_batch in batch.split(settings.micro_sequences):
         loss = batch_loss_sum(model, micro_batch, z_loss=settings.z_loss) / counted
@@ -115,9 +128,12 @@ def train_step(
         max_norm=settings.clip_norm,
         max_value=settings.clip_value,
     )
-    step_farther(optimizer, entries, factor=factor)
+    loss = torch.stack(losses).sum()
+    skipped = judge(float(loss), float(norm))
+    if skipped is None:
+        step_farther(optimizer, entries, factor=factor)
     optimizer.zero_grad(set_to_none=True)
-    return StepResult(loss=torch.stack(losses).sum(), gradient_norm=norm)
+    return StepResult(loss=loss, gradient_norm=norm, skipped=skipped)
 
 
 def batch_loss_sum(model: GPT, batch: Batch, *, z_loss: float = 0.0) -> Float[Tensor, ""]:
