@@ -1,23 +1,46 @@
 """What all tests share: tiny models, a tiny run, and which tests this machine can run."""
 
 import contextlib
+import inspect
 import io
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
 
-from growlm.model.config import GPTConfig
-from growlm.model.gpt import GPT
-from growlm.model.init import initialize
+
+def _checked(original: Callable[..., Any], thing: Any = None, *, typechecker: Any = None) -> Any:
+    """Do what the shape hook does; what has no shapes is left to the type checker alone.
+
+    A call costs a hundred times as much with shapes, and most calls are of what has none.
+    """
+    if thing is None:
+        return partial(_checked, original, typechecker=typechecker)
+    if "jaxtyping" in repr(getattr(thing, "__annotations__", {})):
+        return original(thing, typechecker=typechecker)
+    if inspect.isfunction(thing):
+        return typechecker(thing)
+    if is_dataclass(thing):
+        thing.__init__ = typechecker(thing.__init__)
+    return thing
+
+
+jaxtyping.jaxtyped = partial(_checked, jaxtyping.jaxtyped)  # before growlm, which it reads
+
+from growlm.model.config import GPTConfig  # noqa: E402
+from growlm.model.gpt import GPT  # noqa: E402
+from growlm.model.init import initialize  # noqa: E402
 
 TINY: dict[str, Any] = {
     "layers": 2,

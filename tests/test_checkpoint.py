@@ -95,6 +95,20 @@ def test_files_beside_the_tokenizer_come_back_and_are_watched_over(
         checkpoint.verify(path, meta)
 
 
+def test_a_moving_average_comes_back_is_watched_over_and_is_no_file_of_the_tokenizer(
+    tmp_path: Path, model: GPT, saved: Path
+) -> None:
+    average = {name: tensor / 3 for name, tensor in model.state_dict().items()}
+    path = tmp_path / "averaged"
+    meta = checkpoint.save(path, some_contents(model, ema=average))
+    assert equal(checkpoint.load_ema(path), average)
+    assert checkpoint.load_tokenizer_files(path, meta) == {}
+    assert checkpoint.load_ema(saved) == {}
+    (path / checkpoint.EMA).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"ema\.safetensors to have SHA-256"):
+        checkpoint.verify(path, meta)
+
+
 def test_a_checkpoint_without_files_beside_its_tokenizer_has_none(saved: Path) -> None:
     assert checkpoint.load_tokenizer_files(saved, checkpoint.read_meta(saved)) == {}
 

@@ -106,8 +106,8 @@ def test_a_broken_link_is_found() -> None:
 
 
 def test_an_unknown_command_is_found_in_code_only() -> None:
-    text = "growlm grows. `growlm report` and `growlm log RUN`\n```\ngrowlm plan x.toml\n```\n"
-    assert unknown_commands(text) == ["plan", "report"]
+    text = "growlm grows. `growlm report` and `growlm log RUN`\n```\ngrowlm draw x.toml\n```\n"
+    assert unknown_commands(text) == ["draw", "report"]
 
 
 def test_a_path_that_leads_nowhere_is_found() -> None:

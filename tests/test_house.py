@@ -4,8 +4,16 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from beartype.roar import BeartypeCallHintParamViolation
+from jaxtyping import TypeCheckError
+
+from growlm.base.units import format_bytes
+from growlm.model.loss import token_losses
+from growlm.optim.adamw import AdamWSettings
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "growlm"
@@ -123,3 +131,25 @@ def test_the_tree_shows_every_caption(page: Path) -> None:
         for name, caption in wanted.items()
         if not any(name in line and caption in line for line in lines)
     ] == []
+
+
+@pytest.fixture
+def hooked(pytestconfig: pytest.Config) -> None:
+    if not pytestconfig.getoption("--jaxtyping-packages"):
+        pytest.skip("the shape hook is off")
+
+
+@pytest.mark.usefixtures("hooked")
+def test_the_hook_refuses_wrong_shapes() -> None:
+    hidden, head, targets = torch.zeros(3, 4), torch.zeros(5, 4), torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(TypeCheckError, match="targets_N"):
+        token_losses(hidden, head, targets, vocab_size=5)
+
+
+@pytest.mark.usefixtures("hooked")
+def test_the_hook_refuses_wrong_types_where_there_are_no_shapes() -> None:
+    wrong: Any = "1"
+    with pytest.raises(BeartypeCallHintParamViolation, match="format_bytes"):
+        format_bytes(wrong)
+    with pytest.raises(BeartypeCallHintParamViolation, match="peak_lr"):
+        AdamWSettings(peak_lr=wrong, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)

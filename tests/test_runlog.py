@@ -13,7 +13,10 @@ from growlm.runlog import (
     AnyRecord,
     Apart,
     Copies,
+    GpuMemory,
+    Memory,
     Notice,
+    Rollback,
     Saved,
     Start,
     Step,
@@ -32,13 +35,26 @@ def a_step(step: int, loss: float = 4.0) -> Step:
 
 APART = Apart(copies=32, equal=0, largest=0.25, relative=0.125)
 
+GPU = GpuMemory(
+    allocated_bytes=3,
+    reserved_bytes=4,
+    peak_allocated_bytes=5,
+    peak_reserved_bytes=7,
+    gap_bytes=2,
+    retries=0,
+    ooms=0,
+)
+
 RECORDS: list[AnyRecord] = [
     Start(step=0, tokens=0, device="CPU, 2 threads", compiled=False, time="2024-05-01T00:00:00Z"),
     a_step(1),
     ValidationLoss(step=1, tokens=64, loss=3.5, losses={"docs": 3.0, "code": 4.0}),
+    Memory(step=1, tokens=64, resident_bytes=2**31, peak_resident_bytes=2**32),
     a_step(2),
+    Memory(step=2, tokens=128, resident_bytes=1, peak_resident_bytes=2, gpu=GPU),
     Copies(step=2, tokens=128, distance=None, spaces={"mlp": APART}),
-    Saved(step=2, tokens=128, path="checkpoints/2"),
+    Saved(step=2, tokens=128, path="checkpoints/2", seconds=0.5),
+    Rollback(step=2, tokens=128, to=1),
     Notice(step=2, tokens=128, text="caf\u00e9 \u2013 a line\nand another"),
     a_step(3),
 ]

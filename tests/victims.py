@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import runpy
+import shutil
 import signal
 import sys
 import time
@@ -20,14 +21,16 @@ from torch import _dynamo
 from torch.distributed import fsdp, tensor
 from torch.distributed.launcher import api
 
-from growlm import tensorfile
+from growlm import checkpoint, tensorfile
 from growlm.base.errors import CorpusError
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.corpus import documents
-from growlm.pipeline import engine
+from growlm.pipeline import engine, training
+from growlm.pipeline.keeping import latest_checkpoint
 from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
+from growlm.training import step as steps
 
 LOADED = (_dynamo, fsdp, tensor, average, check, evaluate, grow, inspect, log, prepare, run, train)
 """What children would take seconds to load; the optimizer wakes dynamo."""
@@ -86,6 +89,58 @@ def kill_at(step: str | None, chances: int) -> None:
     """
     countdown = Countdown(step, chances)
     engine.Begun, engine.Skipped = map(countdown.after, (engine.Begun, engine.Skipped))
+    risk_the_disk(countdown)
+
+
+def kill_in_save(name: str, chances: int) -> None:
+    """Die at the n-th moment at which the disk changes while a checkpoint is saved."""
+    countdown = Countdown(name, chances)
+    risk_the_disk(countdown)
+    save = checkpoint.save
+
+    def risky(path: Path, contents: checkpoint.Contents) -> checkpoint.Meta:
+        countdown.armed = path.name == name
+        meta = save(path, contents)
+        countdown.armed = False
+        return meta
+
+    checkpoint.save = risky
+
+
+def kill_copies_in_save(name: str, report: str) -> None:
+    """Let copies of this process die while they save a checkpoint, one at each change of the disk.
+
+    The report lists which checkpoint was the last whole one after each.
+    """
+    save = checkpoint.save
+
+    def risky(path: Path, contents: checkpoint.Contents) -> checkpoint.Meta:
+        found: list[str] = []
+        while path.name == name and dies(Countdown(None, len(found) + 1), path, contents):
+            last = latest_checkpoint(path.parent)
+            assert last is not None
+            checkpoint.verify(last, checkpoint.read_meta(last))
+            found.append(last.name)
+            for left in (path, path.with_name(f".{name}.tmp")):
+                shutil.rmtree(left, ignore_errors=True)
+        if found:  # and the last copy was not killed
+            shutil.rmtree(path)
+            Path(report).write_text(json.dumps(found), encoding="utf-8")
+        return save(path, contents)
+
+    def dies(countdown: Countdown, path: Path, contents: checkpoint.Contents) -> bool:
+        pid = os.fork()
+        if pid == 0:
+            risk_the_disk(countdown)
+            save(path, contents)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+    checkpoint.save = risky
+
+
+def risk_the_disk(countdown: Countdown) -> None:
+    """Let a countdown take a chance whenever the disk changes."""
     for name in MOMENTS:
         setattr(os, name, countdown.around(getattr(os, name)))
     save, write = tensorfile.save_file, Writer.write
@@ -143,6 +198,38 @@ def signal_at(number: int, step: int) -> None:
             os.kill(os.getpid(), number)
 
     Writer.write = write_and_receive
+
+
+def signal_in_save(name: str, number: int, seconds: float) -> None:
+    """Receive a signal, if it is not 0, while a checkpoint is saved, which takes so long."""
+    save = checkpoint.save
+
+    def save_and_receive(path: Path, contents: checkpoint.Contents) -> checkpoint.Meta:
+        if path.name == name:
+            tensorfile.save_file = receive
+        return save(path, contents)
+
+    def receive(tensors: Any, path: Path) -> None:
+        tensorfile.save_file = write
+        write(tensors, path)
+        if number:
+            os.kill(os.getpid(), number)
+        time.sleep(seconds)
+
+    write, checkpoint.save = tensorfile.save_file, save_and_receive
+
+
+def spoil(factors: dict[str, float]) -> None:
+    """Multiply the loss of some steps of a stage that begins at sample 0 with 8 in a batch."""
+    batch_at, loss_of = training.batch_at, steps.batch_loss_sum
+    now = [1.0]
+
+    def look(batches: Any, cursor: int, samples: int, *, masked: bool) -> Any:
+        now[0] = factors.get(str(cursor // 8 + 1), 1.0)
+        return batch_at(batches, cursor, samples, masked=masked)
+
+    training.batch_at = look
+    steps.batch_loss_sum = lambda model, batch: loss_of(model, batch) * now[0]
 
 
 def limit_files(size: int) -> None:
@@ -222,7 +309,11 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "kill_at": kill_at,
     "kill_in_text": kill_in_text,
     "kill_in_weights": kill_in_weights,
+    "kill_copies_in_save": kill_copies_in_save,
+    "kill_in_save": kill_in_save,
     "signal_at": signal_at,
+    "signal_in_save": signal_in_save,
+    "spoil": spoil,
     "limit_files": limit_files,
     "become": become,
     "run_script": run_script,

@@ -37,6 +37,7 @@ META = "checkpoint.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
+EMA = "ema.safetensors"
 TOKENIZER = "tokenizer.json"
 EXPOSURE = "exposure.json"
 KEYS = 8
@@ -141,6 +142,8 @@ class Contents(BaseModel, frozen=True, arbitrary_types_allowed=True):
     """The weights; None when ``write_weights`` has written them."""
     optimizer: Mapping[str, Tensor]
     random: Mapping[str, Tensor]
+    ema: Mapping[str, Tensor] = {}
+    """The moving average of the weights, by name; empty where none is kept."""
     exposure: Mapping[str, Any] | None = None
     """The exposure ledger; None where nothing is known of what was read."""
 
@@ -172,6 +175,8 @@ def write(folder: Path, contents: Contents, *, known: Mapping[str, str]) -> Meta
         save_tensors(folder / OPTIMIZER, contents.optimizer)
     if contents.random:
         save_tensors(folder / RANDOM, contents.random)
+    if contents.ema:
+        save_tensors(folder / EMA, contents.ema)
     write_text(folder / TOKENIZER, contents.tokenizer)
     if contents.exposure is not None:
         write_json(folder / EXPOSURE, contents.exposure)
@@ -336,6 +341,11 @@ def load_random(path: Path) -> dict[str, Tensor]:
     return load_tensors(path / RANDOM) if (path / RANDOM).is_file() else {}
 
 
+def load_ema(path: Path) -> dict[str, Tensor]:
+    """Read the moving average of a checkpoint's weights; empty where none was kept."""
+    return load_tensors(path / EMA) if (path / EMA).is_file() else {}
+
+
 def load_tokenizer(path: Path) -> str:
     """Read the tokenizer's JSON."""
     with storage(path):
@@ -344,7 +354,7 @@ def load_tokenizer(path: Path) -> str:
 
 def load_tokenizer_files(path: Path, meta: Meta) -> dict[str, bytes]:
     """Read the files that came beside the tokenizer's JSON, by name."""
-    own = {WEIGHTS, OPTIMIZER, RANDOM, TOKENIZER, EXPOSURE}
+    own = {WEIGHTS, OPTIMIZER, RANDOM, EMA, TOKENIZER, EXPOSURE}
     with storage(path):
         return {name: (path / name).read_bytes() for name in meta.files if name not in own}
 

@@ -35,6 +35,10 @@ class Start(Record, frozen=True):
     """What it runs on, in words."""
     compiled: bool
     """Whether the blocks are compiled."""
+    attention: str = "sdpa"
+    """What mixes the values, ``sdpa``, ``triton`` or ``flash``, and why."""
+    deterministic: bool = False
+    """Whether torch is held to deterministic algorithms."""
     time: str
     """UTC, ISO 8601."""
 
@@ -51,6 +55,8 @@ class Step(Record, frozen=True):
     """Norm of the whole gradient, before clipping."""
     seconds: float
     """Wall-clock time of the step."""
+    skipped: Literal["not finite", "spike"] | None = None
+    """Why its update was not taken; null where it was."""
 
 
 class ValidationLoss(Record, frozen=True):
@@ -63,12 +69,52 @@ class ValidationLoss(Record, frozen=True):
     """By source, nats per token."""
 
 
+class GpuMemory(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What the allocator of a GPU holds, and the most it held since the stage began or went on."""
+
+    allocated_bytes: int
+    """In tensors."""
+
+    reserved_bytes: int
+    """Asked of the driver, used or not."""
+
+    peak_allocated_bytes: int
+    """The most in tensors."""
+
+    peak_reserved_bytes: int
+    """The most asked of the driver."""
+
+    gap_bytes: int
+    """The most reserved, less the most allocated: held, and in no tensor even when it was fullest.
+    """
+
+    retries: int
+    """Times that it gave back what it kept, because nothing that fits was free."""
+
+    ooms: int
+    """Times that it found no memory even so."""
+
+
+class Memory(Record, frozen=True):
+    """What memory is held, with each validation."""
+
+    kind: Literal["memory"] = "memory"
+    resident_bytes: int
+    """Of the process, in main memory."""
+    peak_resident_bytes: int
+    """The most that the process ever had there."""
+    gpu: GpuMemory | None = None
+    """Of the GPU that the stage trains on; null on a CPU."""
+
+
 class Saved(Record, frozen=True):
     """A checkpoint was published."""
 
     kind: Literal["checkpoint"] = "checkpoint"
     path: str
     """Its folder, relative to the stage's."""
+    seconds: float | None = None
+    """Wall-clock time of saving it."""
 
 
 class Notice(Record, frozen=True):
@@ -77,6 +123,14 @@ class Notice(Record, frozen=True):
     kind: Literal["notice"] = "notice"
     text: str
     """One sentence."""
+
+
+class Rollback(Record, frozen=True):
+    """The weights went back to those of an earlier step; the steps in between left no trace."""
+
+    kind: Literal["rollback"] = "rollback"
+    to: int
+    """The step whose weights and moments are gone on with."""
 
 
 class Apart(
@@ -112,7 +166,8 @@ class Copies(Record, frozen=True):
 
 
 AnyRecord = Annotated[
-    Start | Step | ValidationLoss | Copies | Saved | Notice, Field(discriminator="kind")
+    Start | Step | ValidationLoss | Copies | Memory | Saved | Rollback | Notice,
+    Field(discriminator="kind"),
 ]
 
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(AnyRecord)
@@ -156,8 +211,22 @@ def read(path: Path) -> Iterator[AnyRecord]:
         StorageError: The log cannot be read, or a line other than the last is no record.
     """
     with storage(path):
-        lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], start=1):
+        content = path.read_bytes()
+    whole, end, _ = content.rpartition(b"\n")
+    yield from parsed(whole, path) if end else ()
+
+
+def parsed(content: bytes, path: Path) -> Iterator[AnyRecord]:
+    """Yield the records of some whole lines of a run log.
+
+    Args:
+        content: The lines, without the last one's end.
+        path: The log, for messages.
+
+    Raises:
+        StorageError: A line is no record.
+    """
+    for number, line in enumerate(content.split(b"\n"), start=1):
         try:
             yield _ADAPTER.validate_json(line)
         except ValidationError as error:

@@ -33,14 +33,30 @@ def test_a_recipe_mistake_exits_with_2_a_failed_safety_with_5_and_every_other_wi
     assert {kind: kind.exit_code for kind in kinds} == {kind: other.get(kind, 1) for kind in kinds}
 
 
-@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
-def test_a_stopped_run_exits_as_shells_expect_of_a_signal(number: int, code: int) -> None:
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 75), (10, 75)])
+def test_a_run_that_stopped_in_order_exits_with_75_or_at_ctrl_c_as_shells_expect(
+    number: int, code: int
+) -> None:
     stopped = Stopped(number, saved="step 40 was saved", fix="the same command again")
     assert stopped.exit_code == code
     assert str(stopped) == (
         f"expected the run to end; got signal {number}; step 40 was saved. "
         "Try the same command again."
     )
+
+
+def test_a_run_whose_time_is_up_exits_with_75() -> None:
+    stopped = Stopped(None, saved="step 40 was saved", fix="the same command again")
+    assert stopped.exit_code == errors.PREEMPTED == 75
+    assert str(stopped) == (
+        "expected the run to end; got the end of its time; step 40 was saved. "
+        "Try the same command again."
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
+def test_a_run_that_left_at_once_exits_as_shells_expect_of_a_signal(number: int, code: int) -> None:
+    assert Stopped(number, saved="", fix="", at_once=True).exit_code == code
 
 
 @pytest.mark.parametrize(

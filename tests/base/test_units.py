@@ -10,6 +10,7 @@ from growlm.base.units import (
     format_bytes,
     format_count,
     format_seconds,
+    parse_bytes,
     parse_count,
 )
 
@@ -45,6 +46,25 @@ def test_what_is_no_count_is_refused(text: str) -> None:
 def test_a_count_that_is_not_whole_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a whole number once K, M, B or T is multiplied out"):
         parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0B", 0), ("16GiB", 2**34), ("0.5 MiB", 2**19), ("80GB", 80 * 10**9), ("1.5TB", 15 * 10**11)],
+)
+def test_a_size_is_multiplied_out_by_its_unit(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "16", "16G", "16gib", "-1GB", "1 PB", "iB", "1iB", "1e3MB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a size such as 16GiB, 512MiB or 80GB"):
+        parse_bytes(text)
+
+
+def test_a_size_that_is_not_whole_is_refused() -> None:
+    with pytest.raises(ValueError, match="a whole number of bytes"):
+        parse_bytes("1.5B")
 
 
 @given(st.text("0123456789.KMBTG-", max_size=6))

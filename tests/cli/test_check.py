@@ -84,6 +84,14 @@ def test_masking_is_shown_where_a_stage_asks_for_it(growlm, recipe):
     assert [row["document_masking"] for row in found["stages"]] == [False, True, False]
 
 
+def test_checkpointing_is_shown_where_a_stage_asks_for_it(growlm, recipe):
+    assert "activation" not in growlm("check", recipe).stdout
+    words = ("check", recipe, "--set", "stage.grown.activation_checkpointing=selective")
+    heading, _, *rows = growlm(*words).stdout.splitlines()[2:7]
+    assert heading.split()[-2:] == ["activation", "checkpointing"]
+    assert [row.split()[-1] for row in rows] == ["none", "selective", "none"]
+
+
 def test_the_control_gets_the_compute_of_the_grown_stage_and_its_parent(growlm, recipe):
     rows = json.loads(growlm("check", recipe, "--json").stdout)["stages"]
     base, grown, scratch = rows

@@ -171,7 +171,7 @@ def test_a_signal_while_a_checkpoint_is_written_leaves_nothing(
         ("grow", paths[0], tmp_path / "child", "--layers", 4),
         ("average", *paths, "--out", tmp_path / "average"),
     ):
-        line = refusal(*words, code=143)
+        line = refusal(*words, code=75)
         assert "got signal 15; what was whole before is kept." in line
     assert list(tmp_path.iterdir()) == []
 

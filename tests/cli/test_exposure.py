@@ -1,6 +1,8 @@
 """``growlm exposure``: the ledger goes with checkpoints, from parents to children and averages."""
 
 import json
+import math
+import shutil
 
 import pytest
 
@@ -63,6 +65,21 @@ def test_the_ledger_is_what_a_replay_of_every_sample_finds(growlm, run):
     assert [each["steps"] for each in segment["examples"]] == [list(each) for each in expected]
     for each, events in zip(segment["examples"], expected, strict=True):
         assert each["shares"] == pytest.approx(list(events.values()))
+
+
+def test_a_step_that_was_not_taken_is_no_exposure(growlm, forked, run, tmp_path):
+    again = shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(again / "stages/base/training")
+    final = "stages/base/training/final"
+    (whole,) = exposure(growlm, run / final)["segments"]
+    step = min(step for each in whole["examples"] for step in each["steps"])
+    words = ("train", run.parent / "tiny.toml", "--out", again, "--stage", "base")
+    assert forked(*words, spoil=[{step: math.inf}]).returncode == 0
+    (segment,) = exposure(growlm, again / final)["segments"]
+    assert segment["steps"] == whole["steps"]
+    for found, expected in zip(segment["examples"], whole["examples"], strict=True):
+        assert found["steps"] == [each for each in expected["steps"] if each != step]
+    assert segment["examples"] != whole["examples"]
 
 
 def test_children_and_averages_inherit_it_and_controls_have_their_own(growlm, run):

@@ -155,9 +155,11 @@ def test_a_small_disk_is_noticed_before_training_and_survived_when_it_fills_up(
     *, growlm, refusal, recipe, small_disk, monkeypatch
 ):
     words = ("run", recipe, "--out", small_disk / "run", "--quiet")
-    line = refusal(*words)
-    assert f" free for checkpoints at {small_disk / 'run'}; got " in line
-    assert line.endswith("Try freeing space, another --out, or fewer checkpoints (stage.keep).")
+    for line in (refusal(*words), refusal("train", *words[1:], "--stage", "base")):
+        assert f" free for checkpoints at {small_disk / 'run'}; got " in line
+        assert line.endswith(
+            "Try freeing space, another --out, or fewer checkpoints (stage.keep, stage.keep_every)."
+        )
 
     monkeypatch.setattr("growlm.pipeline.open.check_disk", lambda *_: None)
     assert f"expected a disk with room left; got {FULL}" in refusal(*words)

@@ -89,8 +89,9 @@ def test_the_version_is_the_package_s(growlm):
         ),
         (
             ["train", "x.toml"],
-            "expected growlm train [--set KEY=VALUE] [--out FOLDER] --stage NAME [--quiet] "
-            "[--json] RECIPE; got no --stage. Try growlm train --help.",
+            "expected growlm train [--set KEY=VALUE] [--out FOLDER] --stage NAME [--grace TIME] "
+            "[--max-wall TIME] [--allow-fallback] [--quiet] [--json] RECIPE; got no --stage. "
+            "Try growlm train --help.",
         ),
         (["schema", "x"], "expected growlm schema; got 'x' too much. Try leaving it out."),
     ],
@@ -158,8 +159,10 @@ def test_a_reader_that_closes_its_pipe_ends_a_command_without_a_word():
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_at_once_what_has_nothing_to_save(number):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_stops_at_once_what_has_nothing_to_save(number, code):
     def work():
         with caught():
             signal.raise_signal(number)
@@ -168,7 +171,7 @@ def test_a_signal_stops_at_once_what_has_nothing_to_save(number):
     before = signal.getsignal(number)
     with pytest.raises(Stopped, match="what was whole before is kept") as told:
         work()
-    assert told.value.exit_code == 128 + number
+    assert told.value.exit_code == code
     assert signal.getsignal(number) is before
 
 
@@ -177,7 +180,46 @@ def test_a_signal_waits_for_what_has_something_to_save_and_a_second_one_does_not
         with stop.deferring():
             signal.raise_signal(signal.SIGTERM)
             assert stop.signal_number == signal.SIGTERM
-            with pytest.raises(Stopped):
+            with pytest.raises(Stopped) as told:
                 signal.raise_signal(signal.SIGTERM)
+            assert told.value.exit_code == 128 + signal.SIGTERM
         with pytest.raises(Stopped):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_an_allocator_that_would_grow_without_bound_is_refused(refusal, monkeypatch):
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True,max_split_size_mb:64")
+    line = refusal("schema")
+    assert line.startswith("expected PYTORCH_ALLOC_CONF without max_split_size_mb where segments")
+    assert line.endswith("Try PYTORCH_ALLOC_CONF=expandable_segments:True.")
+
+
+def test_a_grace_ends_what_is_still_being_saved_and_only_that():
+    alarm = signal.getsignal(signal.SIGALRM)
+    with caught(grace_seconds=0.02) as stop:
+        with stop.deferring():
+            signal.raise_signal(signal.SIGUSR1)
+            with pytest.raises(Stopped, match=r"no checkpoint was whole within 0\.0 s") as told:
+                time.sleep(1)
+            assert told.value.exit_code == 128 + signal.SIGUSR1
+        signal.raise_signal(signal.SIGALRM)
+    assert signal.getsignal(signal.SIGALRM) is alarm
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_run_is_due_at_a_signal_or_when_its_time_does_not_hold_what_comes():
+    with caught() as stop:
+        assert not stop.due(1e9)
+        with stop.deferring():
+            signal.raise_signal(signal.SIGTERM)
+        assert stop.due(0.0)
+    with caught(wall_seconds=60.0) as stop:
+        assert (stop.due(1.0), stop.due(61.0)) == (False, True)
+
+
+@pytest.mark.parametrize("words", [("--grace", "soon"), ("--max-wall", "0h")])
+def test_a_stretch_of_time_that_is_none_is_refused(refusal, words):
+    assert refusal("train", "x.toml", "--stage", "base", *words, code=2) == (
+        f"expected {words[0]} to be a stretch of time above 0 such as 90s, 30m, 12h or 2d; got "
+        f"'{words[1]}'. Try {words[0]} 30s."
+    )

@@ -106,6 +106,15 @@ def test_a_ledger_in_mid_stage_knows_what_has_been_and_not_what_will_be():
     assert (found.segments[1].steps, mine.steps, mine.shares) == (4, (2,), (1.0,))
 
 
+def test_a_step_that_was_not_taken_exposed_nothing():
+    before, own = segment(exposed(0)), segment(exposed(1), stage="grown")
+    found = ledger.at_step((before, own), 9, untrained={2})
+    (mine,) = found.segments[1].examples
+    assert (mine.steps, mine.epochs, mine.shares) == ((5,), (0,), (0.5,))
+    assert found.segments[0] == before
+    assert found.segments[1].steps == 9
+
+
 def test_totals_add_up_over_stages_and_keep_what_was_only_read_apart():
     masked = exposed(2, masked=True)
     found = ledger.of(

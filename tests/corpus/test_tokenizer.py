@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -62,6 +63,19 @@ def test_the_same_texts_give_the_same_tokenizer():
     assert one.sha256 == two.sha256
     other = train([*texts, "more " * 50], vocab_size=400, end_of_text=END)
     assert other.sha256 != one.sha256
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", " \n\n ", "\u00a0 ", "\t"])
+def test_a_long_text_is_learned_from_in_pieces_as_if_it_were_whole(monkeypatch, blank):
+    words = "it's over; he's 42 -- \x1c! don't 漢字  caf\u00e9\u2028ends ".replace(
+        "; ", f";{blank}"
+    )
+    text = "".join(f"{words}{number}{blank}" for number in range(300))
+    whole = train([text], vocab_size=400, end_of_text=END)
+    monkeypatch.setattr("growlm.corpus.tokenizer.PIECE_CHARACTERS", 7)
+    assert train([text], vocab_size=400, end_of_text=END) == whole
+    monkeypatch.setattr("growlm.corpus.tokenizer._BEFORE_BLANKS", re.compile("."))
+    assert train([text], vocab_size=400, end_of_text=END) != whole  # cut anywhere, words are not
 
 
 def test_training_says_nothing(capfd):

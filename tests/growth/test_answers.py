@@ -37,19 +37,19 @@ def test_a_parent_is_worth_growing_by_what_it_has_seen(
 
 
 @pytest.mark.parametrize(
-    ("share", "averaged", "plateau", "surety", "words"),
+    ("share", "average", "plateau", "surety", "words"),
     [
         (0.1, None, None, "second hand", "yes: its learning rate ended at 10% of the peak"),
         (0.1, None, "base/step-9", "second hand", "the plateau before, where base/step-9 still is"),
         (0.5, None, None, "computed", "no: its learning rate ended at 50% of the peak"),
         (None, None, None, "unknown", "unknown: the parent does not say"),
-        (1.0, 4, None, "guess", "as good as: it is the average of 4 checkpoints"),
+        (1.0, "the average of 4", None, "guess", "as good as: it is the average of 4. Such"),
     ],
 )
 def test_an_annealed_or_averaged_parent_is_warned_of(
-    *, share: float | None, averaged: int | None, plateau: str | None, surety: str, words: str
+    *, share: float | None, average: str | None, plateau: str | None, surety: str, words: str
 ) -> None:
-    answer = annealing(lr_share_of_peak=share, averaged=averaged, plateau=plateau)
+    answer = annealing(lr_share_of_peak=share, average=average, plateau=plateau)
     assert answer.surety == surety
     assert words in answer.text
 

@@ -56,6 +56,44 @@ def test_value_and_gradients_are_those_of_plain_cross_entropy(
 
 
 @pytest.mark.parametrize("chunk_tokens", [1, 7, N, N + 1])
+@pytest.mark.parametrize("z_loss", [1e-4, 0.3])
+def test_a_z_loss_is_in_the_gradients_and_not_in_the_value(
+    z_loss: float, chunk_tokens: int
+) -> None:
+    problem = Problem(torch.float64)
+    hidden, head = problem.leaves()
+    expected_hidden, expected_head = problem.leaves()
+    loss = cross_entropy_sum(
+        hidden,
+        head,
+        problem.targets,
+        vocab_size=REAL,
+        chunk_tokens=chunk_tokens,
+        z_loss=z_loss,
+    )
+    expected = plain(expected_hidden, expected_head, problem.targets)
+    log_z = (expected_hidden @ expected_head[:REAL].T).logsumexp(-1)
+    costs = z_loss * log_z[problem.targets != IGNORED].square()
+    (loss / 7).backward()
+    ((expected + costs.sum()) / 7).backward()
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    assert costs.sum() > 1e-3
+    for ours, theirs in ((hidden, expected_hidden), (head, expected_head)):
+        assert ours.grad is not None
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-12)
+
+
+def test_without_a_z_loss_gradients_are_others() -> None:
+    gradients: list[Tensor] = []
+    for z_loss in (0.0, 1e-4):
+        hidden, head = (problem := Problem(torch.float64)).leaves()
+        cross_entropy_sum(hidden, head, problem.targets, vocab_size=REAL, z_loss=z_loss).backward()
+        assert hidden.grad is not None
+        gradients.append(hidden.grad)
+    assert (gradients[0] - gradients[1]).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 7, N, N + 1])
 def test_losses_without_gradients_are_the_same(chunk_tokens: int) -> None:
     problem = Problem(torch.float64)
     loss = cross_entropy_sum(

@@ -6,10 +6,21 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from growlm.optim.schedule import Cosine, Resumed, Rewarm, Schedule, WarmupStableDecay, rescaled
+from growlm.optim.schedule import (
+    Constant,
+    Cosine,
+    Law,
+    Linear,
+    Resumed,
+    Rewarm,
+    Schedule,
+    WarmupStableDecay,
+    rescaled,
+)
 
 SCHEDULES: list[Schedule] = [
     Cosine(warmup_steps=10, steps=110, final_share=0.1),
+    Linear(warmup_steps=10, steps=110, final_share=0.1),
     WarmupStableDecay(warmup_steps=10, steps=110, decay_steps=20, final_share=0.1),
 ]
 
@@ -28,13 +39,18 @@ def test_every_schedule_rises_and_then_never_rises_again(schedule: Schedule) -> 
 
 
 @given(
-    st.integers(0, 20), st.integers(1, 50), st.floats(0.0, 1.0), st.sampled_from(["cosine", "flat"])
+    st.integers(0, 20),
+    st.integers(1, 50),
+    st.floats(0.0, 1.0),
+    st.sampled_from(["cosine", "linear", "flat"]),
 )
 def test_a_share_stays_between_the_final_one_and_the_peak(
     warmup: int, rest: int, final: float, kind: str
 ) -> None:
     steps = warmup + rest
     schedule: Schedule = Cosine(warmup_steps=warmup, steps=steps, final_share=final)
+    if kind == "linear":
+        schedule = Linear(warmup_steps=warmup, steps=steps, final_share=final)
     if kind == "flat":
         schedule = WarmupStableDecay(
             warmup_steps=warmup, steps=steps, decay_steps=rest, final_share=final
@@ -48,6 +64,22 @@ def test_the_cosine_is_halfway_down_in_the_middle() -> None:
     schedule = Cosine(warmup_steps=10, steps=110, final_share=0.1)
     assert schedule(59) == pytest.approx(0.55, abs=1e-15)
     assert schedule(34) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2, abs=1e-15)
+
+
+def test_the_line_is_straight_from_the_end_of_the_warm_up_to_the_end() -> None:
+    schedule = Linear(warmup_steps=10, steps=110, final_share=0.0)
+    assert [schedule(step) for step in (9, 34, 59, 84, 109)] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert [schedule(step) for step in range(10, 109)] == pytest.approx(
+        [(109 - step) / 100 for step in range(10, 109)], rel=1e-15
+    )
+
+
+def test_a_constant_rate_warms_up_and_never_falls() -> None:
+    schedule = Constant(warmup_steps=10, steps=110)
+    assert [schedule(step) for step in (0, 4, 9)] == [0.1, 0.5, 1.0]
+    assert {schedule(step) for step in range(9, 500)} == {1.0}
+    assert {Constant(warmup_steps=0, steps=4)(step) for step in range(4)} == {1.0}
+    assert schedule.final_share == 1.0
 
 
 def test_the_plateau_holds_until_the_decay_begins() -> None:
@@ -116,6 +148,22 @@ def test_a_resumed_law_is_the_law_until_the_new_end(start: int) -> None:
     assert resumed.final_share == 0.1
 
 
+def test_a_resumed_line_is_the_line_to_the_new_end_and_a_constant_stays_one() -> None:
+    line = Linear(warmup_steps=10, steps=110, final_share=0.0)
+    resumed = Resumed(law=line, start=60, steps=50, warmup_steps=0)
+    assert [resumed(step) for step in (0, 24, 49)] == [0.49, 0.25, 0.0]
+    constant = Resumed(
+        law=Constant(warmup_steps=10, steps=110), start=110, steps=50, warmup_steps=2
+    )
+    assert [constant(step) for step in (0, 1, 49)] == [0.5, 1.0, 1.0]
+    assert constant.final_share == 1.0
+
+
+def test_under_a_constant_rate_new_parameters_stay_faster() -> None:
+    factor = rewarm(Constant(warmup_steps=0, steps=110))
+    assert [factor(step) for step in (9, 60, 109)] == [1.5, 1.5, 1.5]
+
+
 def test_a_resumed_plateau_decays_over_the_same_share_of_all_steps() -> None:
     law = WarmupStableDecay(warmup_steps=10, steps=100, decay_steps=20, final_share=0.0)
     resumed = Resumed(law=law, start=100, steps=100, warmup_steps=0)
@@ -129,6 +177,8 @@ def test_a_resumed_law_is_warmed_up_to() -> None:
     assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0, 1.0], rel=1e-12)
 
 
-@pytest.mark.parametrize("law", SCHEDULES, ids=lambda each: type(each).__name__)
-def test_a_law_over_its_own_steps_is_itself(law: Cosine | WarmupStableDecay) -> None:
+@pytest.mark.parametrize(
+    "law", [*SCHEDULES, Constant(warmup_steps=10, steps=110)], ids=lambda each: type(each).__name__
+)
+def test_a_law_over_its_own_steps_is_itself(law: Law) -> None:
     assert rescaled(law, steps=law.steps, warmup_steps=law.warmup_steps) == law

@@ -170,7 +170,15 @@ def test_an_average_is_known_by_its_lineage(
     found = advise(parent(stretch(origin=origin)), wish(layers=36))
     assert found.averaged == averaged
     text = next(answer.text for answer in found.answers if answer.question == "annealed")
-    assert text.startswith("as good as" if averaged else "yes")
+    words = f"as good as: it is the average of {averaged} checkpoints. Such"
+    assert text.startswith(words if averaged else "yes")
+
+
+def test_so_is_a_moving_average(parent: Callable[..., Parent]) -> None:
+    found = advise(parent(stretch(origin="scratch, moving average")), wish(layers=36))
+    assert found.averaged is None
+    text = next(answer.text for answer in found.answers if answer.question == "annealed")
+    assert text.startswith("as good as: it is a moving average of weights. Such")
 
 
 def test_what_was_grown_from_an_average_is_none(parent: Callable[..., Parent]) -> None:

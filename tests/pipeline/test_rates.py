@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from growlm.model.gpt import GPT
-from growlm.optim.schedule import Rewarm, WarmupStableDecay
+from growlm.optim.schedule import Constant, Linear, Rewarm, WarmupStableDecay
 from growlm.pipeline.open import plan_of
+from growlm.pipeline.rates import words
 from growlm.pipeline.training import new_entries
 
 REWARM = "stage.grown.schedule.rewarm={factor = 1.5, steps = 4}"
@@ -49,6 +50,28 @@ def test_a_child_without_a_warm_up_keeps_the_peak(recipe):
     kept = 'stage.grown.schedule={kind = "warmup-stable-decay", warmup_steps = 0}'
     stage = planned(recipe, kept)
     assert [stage.schedule(step) for step in range(6)] == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "law", "course"),
+    [
+        (
+            '{kind = "linear", warmup_steps = 2, final_lr_share = 0.1}',
+            Linear(warmup_steps=2, steps=6, final_share=0.1),
+            "linear to 10% of the peak",
+        ),
+        (
+            '{kind = "constant", warmup_steps = 2}',
+            Constant(warmup_steps=2, steps=6),
+            "constant at the peak",
+        ),
+    ],
+    ids=["linear", "constant"],
+)
+def test_a_rate_may_fall_in_a_line_or_not_at_all(recipe, schedule, law, course):
+    stage = planned(recipe, f"stage.grown.schedule={schedule}")
+    assert stage.schedule == law
+    assert words(stage)["schedule"] == course
 
 
 def test_check_says_what_each_learning_rate_does(growlm, recipe):

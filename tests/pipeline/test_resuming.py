@@ -8,9 +8,10 @@ from typing import TypeVar
 import pytest
 
 from growlm import checkpoint
-from growlm.optim.schedule import Cosine, Resumed
+from growlm.optim.schedule import Constant, Cosine, Linear, Resumed
+from growlm.pipeline import rates
 from growlm.pipeline.open import plan_of
-from growlm.pipeline.resuming import matched_step
+from growlm.pipeline.resuming import course_facts, course_of_checkpoint, matched_step
 from growlm.runlog import Notice, Step, ValidationLoss, read
 
 RESUME = 'stage.grown.schedule={kind = "resume", warmup_steps = 0}'
@@ -88,7 +89,7 @@ def test_what_was_found_is_used_again_after_a_stop(recipe, forked, outcome):
         words = ("train", recipe, "--out", run, *changes, "--stage")
         assert forked(*words, "base").returncode == 0
         if run.name == "stopped":
-            assert forked(*words, "grown", signal_at=[signal.SIGTERM, 3]).returncode == 143
+            assert forked(*words, "grown", signal_at=[signal.SIGTERM, 3]).returncode == 75
             (run / "stages/base/training/log.jsonl").write_text("")  # it is not asked again
         assert forked(*words, "grown").returncode == 0
     assert outcome(runs[0]) == outcome(runs[1])
@@ -117,6 +118,34 @@ schedule = { kind = "resume", warmup_steps = 0 }
     assert [record.lr for record in log_of(run, "twice", Step)] == [
         1e-2 * planned(step) for step in range(2)
     ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "law", "words"),
+    [
+        (
+            'kind = "linear"',
+            Linear(warmup_steps=2, steps=8, final_share=0.0),
+            "linear to 0% of the",
+        ),
+        ('kind = "constant"', Constant(warmup_steps=2, steps=8), "constant at the"),
+    ],
+    ids=["linear", "constant"],
+)
+def test_every_law_can_be_gone_on_with(finished, schedule, law, words):
+    changes = (f"stage.base.schedule={{{schedule}, warmup_steps = 2}}", *EXACT)
+    plan = plan_of(finished / "tiny.toml", changes)
+    child = plan.stage("grown")
+    assert child.schedule == Resumed(law=law, start=8, steps=6, warmup_steps=0)
+    assert rates.words(child)["schedule"] == (
+        f"{words} peak, the parent's, resumed at step 8 of now 14"
+    )
+    path = finished / "run/stages/base/training/final"
+    meta = checkpoint.read_meta(path).model_copy(
+        update={"training": course_facts(plan.stage("base"))}
+    )
+    course = course_of_checkpoint(path, meta)
+    assert (course.law, course.start, course.steps) == (law, 0, 8)
 
 
 OUTSIDE = """

@@ -47,8 +47,9 @@ MISTAKES: list[tuple[list[Change], str]] = [
     ),
     (
         [('kind = "warmup-stable-decay"', 'kind = "resume"')],
-        "stage.base.schedule.kind to be one that begins anew, cosine or warmup-stable-decay, in a "
-        "stage that does not grow; got 'resume', which goes on with a parent's. Try cosine.",
+        "stage.base.schedule.kind to be one that begins anew, cosine, linear, warmup-stable-decay "
+        "or constant, in a stage that does not grow; got 'resume', which goes on with a "
+        "parent's. Try cosine.",
     ),
     (
         [("batch = 4096", "batch = 4100")],

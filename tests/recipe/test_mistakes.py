@@ -134,8 +134,8 @@ MISTAKES: list[tuple[Change, str]] = [
     ),
     (
         ('"cosine"', '"cosin"'),
-        "stage.grown.schedule.kind to be one of cosine, warmup-stable-decay, resume; "
-        "got 'cosin'. Try cosine.",
+        "stage.grown.schedule.kind to be one of cosine, linear, warmup-stable-decay, constant, "
+        "resume; got 'cosin'. Try cosine.",
     ),
     (
         ('kind = "cosine"\n', ""),

@@ -29,6 +29,16 @@ def test_a_stage_has_one_origin(origin: dict[str, Any]) -> None:
         Stage.model_validate({**REST, "tokens": 64, **origin})
 
 
+def test_a_layer_keeps_everything_unless_a_stage_says_what() -> None:
+    rest = {**REST, "model": MODEL, "tokens": 64}
+    assert Stage.model_validate(rest).activation_checkpointing == "none"
+    for mode in ("none", "selective", "full"):
+        found = Stage.model_validate({**rest, "activation_checkpointing": mode})
+        assert found.activation_checkpointing == mode
+    with pytest.raises(pydantic.ValidationError, match="'none', 'selective' or 'full'"):
+        Stage.model_validate({**rest, "activation_checkpointing": "some"})
+
+
 def test_documents_are_masked_where_a_stage_says_so_in_so_many_words() -> None:
     rest = {**REST, "model": MODEL, "tokens": 64}
     assert Stage.model_validate(rest).document_masking is False

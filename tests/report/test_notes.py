@@ -3,7 +3,7 @@ import math
 import pytest
 
 from growlm.report.notes import NOTES, raised
-from growlm.report.view import ApartView, BenchmarkView, CopiesPoint, ExposureView
+from growlm.report.view import ApartView, BenchmarkView, CopiesPoint, ExposureView, MemoryView
 
 STANDING = {
     "One seed",
@@ -99,6 +99,11 @@ def unfinished_base(run, edit):
     return edit(run, "scratch-half", complete=False)
 
 
+def fragmented(run, edit, **changes):
+    held = {"peak_resident_bytes": 1, "peak_allocated_bytes": 90, "peak_reserved_bytes": 100}
+    return edit(run, "base", memory=MemoryView(**{**held, **changes}))
+
+
 def other_batch(run, edit):
     return edit(run, "scratch", batch_tokens=4_096)
 
@@ -136,6 +141,7 @@ def unparted(run, edit):
         (masked, "Document masking"),
         (capped, "Capped documents"),
         (noticed, "While training"),
+        (fragmented, "Memory"),
         (diverged, "Divergence"),
         (rising, "Divergence"),
         (train_not_finite, "Losses that are not finite"),
@@ -262,8 +268,10 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
         "Document masking",
         "Capped documents",
         "While training",
+        "Memory",
         "Divergence",
         "Losses that are not finite",
+        "Steps not taken",
         "Overfitting",
         "Not comparable",
         "No control",

@@ -1,7 +1,7 @@
 import pytest
 
 from growlm.report import ledger_tables, result_tables, tables
-from growlm.report.view import ApartView, CopiesPoint
+from growlm.report.view import ApartView, CopiesPoint, MemoryView
 
 TABLES = {
     "stages": tables.stages,
@@ -75,6 +75,21 @@ def test_masking_is_a_setting_of_every_stage(run, edit):
 
     assert rows["Document masking"][0] == "yes"
     assert set(rows["Document masking"][1:]) == {"no"}
+
+
+def test_memory_is_shown_of_the_stages_that_were_watched(run, edit):
+    assert tables.memory(run) == ""
+    cpu = edit(run, "base", memory=MemoryView(peak_resident_bytes=3 * 2**30))
+    assert cells(tables.memory(cpu))[2:] == [["`base`", "3.0 GiB"]]
+    held = MemoryView(
+        peak_resident_bytes=2**30,
+        peak_allocated_bytes=90 * 2**30,
+        peak_reserved_bytes=100 * 2**30,
+        retries=2,
+    )
+    both = cells(tables.memory(edit(cpu, "grown", memory=held)))
+    assert both[2] == ["`base`", "3.0 GiB", *["\u2013"] * 5]
+    assert both[3] == ["`grown`", "1.0 GiB", "90.0 GiB", "100.0 GiB", "10.0%", "2", "0"]
 
 
 def test_a_setting_that_one_stage_lacks_is_a_dash(run, edit):

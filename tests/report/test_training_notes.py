@@ -1,6 +1,15 @@
 import pytest
 
-from growlm.report.training_notes import diverged, lineage, overfitting, unfinished, utilisation
+from growlm.report.training_notes import (
+    diverged,
+    lineage,
+    memory,
+    overfitting,
+    skipped,
+    unfinished,
+    utilisation,
+)
+from growlm.report.view import MemoryView
 
 
 def with_losses(run, edit, losses):
@@ -19,6 +28,18 @@ def test_divergence_begins_five_percent_over_the_best(run, edit, last, told):
 
     assert told in "".join(sentences)
     assert bool(told) == any("diverged:" in text for text in sentences)
+
+
+def test_steps_that_were_not_taken_are_counted_and_the_first_of_them_named(run, edit):
+    assert skipped(run) == ()
+    found = skipped(edit(run, "base", skipped={"not finite": (7,), "spike": tuple(range(40, 47))}))
+    assert found == (
+        "1 step of `base` had a loss or a gradient that is not finite and left no trace in the "
+        "weights: 7 of 250.",
+        "7 steps of `base` had a loss or a gradient that stood out and left no trace in the "
+        "weights: 40, 41, 42, 43, 44 and 2 more of 250.",
+        "What these steps read was not learned, and is no exposure.",
+    )
 
 
 def test_a_rise_is_a_trend_not_a_last_point_below_the_first(run, edit):
@@ -52,3 +73,24 @@ def test_a_lineage_that_leaves_the_run_is_unknown(run):
 
     assert lineage(run, grown) == [base, grown]
     assert lineage(run, grown.model_copy(update={"parent": "elsewhere/final"})) is None
+
+
+@pytest.mark.parametrize(
+    ("allocated", "retries", "told"),
+    [
+        (96, 0, ""),
+        (90, 0, "10.0% of the GPU memory that `base` reserved was in no tensor"),
+        (96, 3, "`base` ran short of GPU memory 3 times"),
+        (None, 0, ""),
+    ],
+)
+def test_memory_is_a_note_where_it_was_short_or_in_pieces(run, edit, *, allocated, retries, told):
+    held = MemoryView(
+        peak_resident_bytes=1,
+        peak_allocated_bytes=allocated,
+        peak_reserved_bytes=allocated and 100,
+        retries=retries,
+    )
+    sentences = memory(edit(run, "base", memory=held))
+    assert told in "".join(sentences)
+    assert bool(told) == bool(sentences)

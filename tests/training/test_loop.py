@@ -83,12 +83,16 @@ def test_a_finished_stage_takes_no_more_steps(fresh, batches):
     assert run(state, batches, until=8) == []
 
 
-def test_a_loss_that_is_no_number_stops_the_run(fresh, batches):
+def test_losses_that_are_no_numbers_three_times_in_a_row_stop_the_run(fresh, batches):
     state: TrainState = fresh()
     with torch.no_grad():
         state.model.embedding.weight.fill_(torch.nan)
-    with pytest.raises(TrainingError, match=r"a finite loss; got nan at step 1"):
-        run(state, batches, until=8)
+    before = {name: tensor.clone() for name, tensor in state.optimizer_tensors().items()}
+    records = []
+    with pytest.raises(TrainingError, match=r"got loss nan, .* at step 3, the third such step in"):
+        records += run(state, batches, until=8)
+    assert state.watch.skipped == {"not finite": [1, 2, 3]}
+    assert state.optimizer_tensors().keys() == before.keys() == set()
 
 
 def test_what_learns_faster_follows_its_own_factor_step_by_step(fresh, batches):

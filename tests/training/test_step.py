@@ -57,6 +57,37 @@ def test_the_loss_is_the_mean_over_all_targets(fresh, batches):
     torch.testing.assert_close(found, plain, rtol=1e-5, atol=0)
 
 
+def test_a_z_loss_moves_weights_and_no_loss_tells_of_it(fresh, batches):
+    plain, costly = fresh(), fresh()
+    told = [
+        train_step(each.model, each.optimizer, batches(0), chosen)
+        for each, chosen in (
+            (plain, settings(3)),
+            (costly, replace(settings(3), z_loss=0.1)),
+        )
+    ]
+    assert told[0].loss == told[1].loss
+    assert told[0].gradient_norm != told[1].gradient_norm
+    name = "layers.0.mlp.up.weight"
+    assert not torch.equal(plain.weights()[name], costly.weights()[name])
+
+
+def test_the_gradient_of_a_z_loss_is_the_mean_over_all_counted_targets(fresh, uneven):
+    model = fresh().model.double()
+    logits_NV = model.logits(uneven.ids[:, :-1]).flatten(0, 1)
+    losses_N = F.cross_entropy(logits_NV, uneven.ids[:, 1:].flatten(), reduction="none")
+    costs_N = losses_N + 0.1 * logits_NV.logsumexp(-1).square()
+    costs_N[uneven.counted.flatten()].mean().backward()
+    gradients = {name: each.grad.clone() for name, each in model.named_parameters()}
+    before = {name: each.detach().clone() for name, each in model.named_parameters()}
+    model.zero_grad()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    train_step(model, optimizer, uneven, replace(settings(128), z_loss=0.1))
+    for name, each in model.named_parameters():
+        found = before[name] - each.detach()
+        torch.testing.assert_close(found, gradients[name], rtol=0, atol=1e-12, msg=name)
+
+
 @pytest.mark.parametrize("limit", [1e-3, 1e3])
 def test_the_norm_is_reported_before_clipping(fresh, batches, limit):
     state = fresh()

@@ -10,11 +10,12 @@
   + FolderError           a run folder that is busy or belongs to another recipe
   + StorageError          a disk that is full, read-only, or out of reach
   + SafetyError           exit 5: a check of the checks failed, so that nothing they say counts
-  + Stopped               exit 128 + signal: the user or the machine asked the run to stop
+  + Stopped               exit 75, 130 or 128 + signal: somebody asked the run to stop
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from signal import SIGINT
 
 
 class GrowlmError(Exception):
@@ -85,18 +86,30 @@ class SafetyError(GrowlmError):
     exit_code = 5
 
 
+PREEMPTED = 75
+"""Exit code of what stopped in order before its end, and goes on when it is started again.
+
+It is ``EX_TEMPFAIL`` of BSD's sysexits: no failure, try again later.
+"""
+
+
 class Stopped(GrowlmError):  # noqa: N818 - nobody made an error
     """A run that was asked to stop, and did so where it can go on.
 
     Args:
-        signal_number: The signal that asked.
+        signal_number: The signal that asked; None when its time was up.
         saved: What was kept, as a clause.
         fix: The command that goes on.
+        at_once: Whether what was under way was left as it was.
     """
 
-    def __init__(self, signal_number: int, *, saved: str, fix: str) -> None:
-        super().__init__("the run to end", got=f"signal {signal_number}; {saved}", fix=fix)
-        self.exit_code = 128 + signal_number
+    def __init__(
+        self, signal_number: int | None, *, saved: str, fix: str, at_once: bool = False
+    ) -> None:
+        asked = "the end of its time" if signal_number is None else f"signal {signal_number}"
+        super().__init__("the run to end", got=f"{asked}; {saved}", fix=fix)
+        told = at_once or signal_number == SIGINT  # shells stop a script at Ctrl-C by its code
+        self.exit_code = 128 + signal_number if signal_number and told else PREEMPTED
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

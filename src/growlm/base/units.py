@@ -7,6 +7,12 @@ SCALES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 COUNT_PATTERN = r"^[0-9]+(\.[0-9]+)?[KMBT]?$"
 
+SIZES = {
+    "B": 1,
+    **{f"{letter}B": 1_000**power for power, letter in enumerate("KMGT", start=1)},
+    **{f"{letter}iB": 1_024**power for power, letter in enumerate("KMGT", start=1)},
+}
+
 
 def parse_count(text: str) -> int:
     """Return the whole number behind a count.
@@ -23,6 +29,24 @@ def parse_count(text: str) -> int:
     value = Fraction(digits) * SCALES[scale]
     if value.denominator != 1:
         raise ValueError("a whole number once K, M, B or T is multiplied out")
+    return value.numerator
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes behind a size.
+
+    >>> parse_bytes("16GiB"), parse_bytes("1.5 KiB"), parse_bytes("80GB")
+    (17179869184, 1536, 80000000000)
+
+    Raises:
+        ValueError: It is not a number with a unit, from B to TB and TiB, or not a whole one.
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?i?B)", text)
+    if found is None or found[2] not in SIZES:
+        raise ValueError("a size such as 16GiB, 512MiB or 80GB")
+    value = Fraction(found[1]) * SIZES[found[2]]
+    if value.denominator != 1:
+        raise ValueError("a whole number of bytes")
     return value.numerator
 
 
@@ -49,6 +73,21 @@ def format_bytes(value: int | float) -> str:
         if value >= 2**power:
             return f"{value / 2**power:.1f} {unit}"
     return f"{value:.0f} B"
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds behind a stretch of time.
+
+    >>> parse_seconds("90"), parse_seconds("90s"), parse_seconds("1.5h"), parse_seconds("2d")
+    (90.0, 90.0, 5400.0, 172800.0)
+
+    Raises:
+        ValueError: It is not a number above 0 with one of s, m, h, d.
+    """
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?[smhd]?", text) or not float(text.rstrip("smhd")):
+        raise ValueError("a stretch of time above 0 such as 90s, 30m, 12h or 2d")
+    scales = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    return float(text.rstrip("smhd")) * scales.get(text[-1], 1.0)
 
 
 def format_seconds(value: int | float) -> str:

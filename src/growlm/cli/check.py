@@ -47,11 +47,15 @@ def _models(found: checking.Table) -> Table:
     masked = any(stage.document_masking for stage in found.stages)
     if masked:
         table.add_column("document masking")
+    again = any(stage.activation_checkpointing != "none" for stage in found.stages)
+    if again:
+        table.add_column("activation checkpointing")
     for stage in found.stages:
         origin = f"grown from {stage.parent}" if stage.parent else stage.kind
         sizes = (stage.layers, stage.width, stage.heads, stage.context, stage.vocab_size)
         parameters = f"{stage.parameters:,} ({stage.parameters / 1e6:,.1f}M)"
         last = ["yes" if stage.document_masking else "no"] if masked else []
+        last += [stage.activation_checkpointing] if again else []
         table.add_row(stage.name, origin, *(f"{size:,}" for size in sizes), parameters, *last)
     return table
 

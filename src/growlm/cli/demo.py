@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     shared.overrides(parser)
     shared.out(parser)
+    shared.stopping(parser)
     shared.output(parser)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from growlm.base.errors import GrowlmError, RecipeError, Stopped, nearest
 from growlm.base.files import storage_error
+from growlm.base.memory import settle_allocator
 from growlm.base.version import VERSION
 from growlm.cli.parser import Parser
 
@@ -16,6 +17,7 @@ COMMANDS = {
     "run": "carry out a whole recipe: prepare, train, grow, average, evaluate, log",
     "demo": "run recipes/demo.toml on text that every Python carries",
     "check": "read a recipe, validate all of it, and print what it will do and cost",
+    "plan": "say whether a recipe fits its devices, what would help, how long, how much",
     "prepare": "turn a recipe's sources into a tokenizer, shards and held-out texts",
     "overlap": "say which benchmark examples stand in which texts, and how much of each",
     "exposure": "say which benchmark examples a checkpoint was trained on, and when",
@@ -26,6 +28,7 @@ COMMANDS = {
     "shrink": "take an exact growth back: from the child to its parent",
     "average": "average checkpoints of one stage",
     "evaluate": "score checkpoints on held-out documents",
+    "watch": "show how runs in progress stand",
     "log": "write a run's training log",
     "import": "make a checkpoint of a Hugging Face folder",
     "export": "make a Hugging Face folder of a checkpoint",
@@ -89,6 +92,7 @@ def _dispatch(words: list[str]) -> int:
     name = words[0]
     if name not in COMMANDS:
         raise RecipeError("a command of growlm", got=f"'{name}'", fix=nearest(name, COMMANDS))
+    settle_allocator(os.environ)  # here, before torch can wake
     command = import_module(f"growlm.cli.{name}")
     parser = Parser(name, description=COMMANDS[name].capitalize())
     command.add_arguments(parser)

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from growlm.cli.parser import stretch_of_time
+
 
 def recipe(parser: argparse.ArgumentParser) -> None:
     """Add the recipe, its overrides, and the run's folder."""
@@ -27,6 +29,29 @@ def out(parser: argparse.ArgumentParser) -> None:
     """Add ``--out``."""
     parser.add_argument(
         "--out", type=Path, default=None, metavar="FOLDER", help="the run's folder (runs/NAME)"
+    )
+
+
+def stopping(parser: argparse.ArgumentParser) -> None:
+    """Add ``--grace``, ``--max-wall`` and ``--allow-fallback``."""
+    parser.add_argument(
+        "--grace",
+        type=stretch_of_time("--grace"),
+        default=None,
+        metavar="TIME",
+        help="how long after a signal the machine is still there, as 30s: by then it ends",
+    )
+    parser.add_argument(
+        "--max-wall",
+        type=stretch_of_time("--max-wall"),
+        default=None,
+        metavar="TIME",
+        help="how long this command may take, as 12h: training is saved before, and exits with 75",
+    )
+    parser.add_argument(
+        "--allow-fallback",
+        action="store_true",
+        help="set a damaged checkpoint aside, and go on from the one before it",
     )
 
 

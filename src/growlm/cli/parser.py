@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import NoReturn
 
 from growlm.base.errors import RecipeError, nearest
-from growlm.base.units import parse_count
+from growlm.base.units import parse_count, parse_seconds
 
 _MISSING = "the following arguments are required: "
 
@@ -86,6 +86,24 @@ def count(option: str) -> Callable[[str], int]:
         if not value:
             raise RecipeError(f"{option} to be above 0", got=f"'{text}'", fix=f"{option} 20B")
         return value
+
+    return read
+
+
+def stretch_of_time(option: str) -> Callable[[str], float]:
+    """Return what reads an option's value as a stretch of time, in seconds.
+
+    >>> stretch_of_time("--grace")("2m")
+    120.0
+    """
+
+    def read(text: str) -> float:
+        try:
+            return parse_seconds(text)
+        except ValueError as error:
+            raise RecipeError(
+                f"{option} to be {error}", got=f"'{text}'", fix=f"{option} 30s"
+            ) from None
 
     return read
 

@@ -15,6 +15,7 @@ from growlm.pipeline.run import everything
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     shared.recipe(parser)
+    shared.stopping(parser)
     shared.output(parser)
 
 
@@ -22,10 +23,16 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     recipe: Path = options.recipe
     with (
-        caught() as stop,
+        caught(grace_seconds=options.grace, wall_seconds=options.max_wall) as stop,
         joined() as world,
         run_of(
-            recipe, options.overrides, out=options.out, stop=stop, version=VERSION, world=world
+            recipe,
+            options.overrides,
+            out=options.out,
+            stop=stop,
+            version=VERSION,
+            allow_fallback=options.allow_fallback,
+            world=world,
         ) as job,
     ):
         show(together(job, everything(job)), options)

@@ -1,33 +1,70 @@
 """Signals: training saves before it stops; anything else stops at once and leaves nothing half."""
 
 import signal
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
 from growlm.base.errors import Stopped
+from growlm.base.units import format_seconds
 from growlm.pipeline.events import Stop
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Ctrl-C, and what schedulers send before they take a machine away."""
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 @contextmanager
-def caught() -> Generator[Stop, None, None]:
-    """Yield what tells a pipeline that Ctrl-C or SIGTERM asked it to stop.
+def caught(
+    *, grace_seconds: float | None = None, wall_seconds: float | None = None
+) -> Generator[Stop, None, None]:
+    """Yield what tells a pipeline that a signal asked it to stop, or that its time is up.
+
+    Args:
+        grace_seconds: From a signal that waits for a checkpoint to the end, saved or not.
+        wall_seconds: From now to when the pipeline's time is up.
 
     Raises:
-        Stopped: From inside the block, when the pipeline has nothing to save first, or when it is
-            asked a second time.
+        Stopped: From inside the block, when the pipeline has nothing to save first, when it is
+            asked a second time, or when its grace is over.
     """
-    stop = Stop()
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.deferred and stop.signal_number is None:
-            stop.signal_number = number
-            return
-        raise Stopped(number, saved="what was whole before is kept", fix="the same command again")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    until = None if wall_seconds is None else time.monotonic() + wall_seconds
+    stop = Stop(grace_seconds=grace_seconds, until=until)
+    handlers: dict[int, Handler] = {number: _asked(stop) for number in SIGNALS}
+    handlers[signal.SIGALRM] = _late(stop)
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield stop
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _asked(stop: Stop) -> Handler:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        second = stop.signal_number is not None
+        if stop.deferred and not second:
+            stop.signal_number = number
+            signal.setitimer(signal.ITIMER_REAL, stop.grace_seconds or 0.0)
+            return
+        kept = "what was whole before is kept"
+        raise Stopped(number, saved=kept, fix="the same command again", at_once=second)
+
+    return handle
+
+
+def _late(stop: Stop) -> Handler:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.deferred:
+            raise Stopped(
+                stop.signal_number,
+                saved=f"no checkpoint was whole within {format_seconds(stop.grace_seconds or 0.0)} "
+                "(--grace); what was whole before is kept",
+                fix="the same command again",
+                at_once=True,
+            )
+
+    return handle

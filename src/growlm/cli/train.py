@@ -17,12 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     shared.recipe(parser)
     parser.add_argument("--stage", required=True, metavar="NAME", help="the stage to train")
+    shared.stopping(parser)
     shared.output(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    with caught() as stop, joined() as world:
+    with (
+        caught(grace_seconds=options.grace, wall_seconds=options.max_wall) as stop,
+        joined() as world,
+    ):
         _check_stage(options)  # before anything is opened
         with run_of(
             options.recipe,
@@ -30,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
             out=options.out,
             stop=stop,
             version=VERSION,
+            allow_fallback=options.allow_fallback,
             world=world,
         ) as job:
             show(together(job, _events(job, options.stage)), options)

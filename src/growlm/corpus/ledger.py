@@ -1,7 +1,7 @@
 """The exposure ledger: which examples of benchmarks shaped a model's weights, when, how often."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
@@ -60,10 +60,13 @@ class Exposed(_Entry, frozen=True):
         """How often all of its tokens were trained on."""
         return sum(self.shares, 0.0)
 
-    def until(self, step: int) -> "Exposed":
-        """Return what happened up to a step."""
-        count = sum(each <= step for each in self.steps)
-        changes = {key: getattr(self, key)[:count] for key in ("steps", "epochs", "shares")}
+    def until(self, step: int, *, untrained: Set[int]) -> "Exposed":
+        """Return what happened up to a step, but for steps that did not train."""
+        kept = [
+            place for place, each in enumerate(self.steps) if each <= step and each not in untrained
+        ]
+        keys = ("steps", "epochs", "shares")
+        changes = {key: tuple(getattr(self, key)[place] for place in kept) for key in keys}
         return self.model_copy(update=changes)
 
 
@@ -84,11 +87,10 @@ class Segment(_Entry, frozen=True):
     examples: tuple[Exposed, ...]
     """Those that stand in the training tokens, trained on or not."""
 
-    def until(self, step: int) -> "Segment":
-        """Return the stage as it was after a step."""
-        return self.model_copy(
-            update={"steps": step, "examples": tuple(each.until(step) for each in self.examples)}
-        )
+    def until(self, step: int, *, untrained: Set[int]) -> "Segment":
+        """Return the stage as it was after a step, but for steps that did not train."""
+        examples = tuple(each.until(step, untrained=untrained) for each in self.examples)
+        return self.model_copy(update={"steps": step, "examples": examples})
 
 
 class Ledger(_Entry, frozen=True):
@@ -188,10 +190,16 @@ def of(segments: Sequence[Segment]) -> Ledger:
     return Ledger(format=FORMAT, segments=tuple(segments))
 
 
-def at_step(segments: Sequence[Segment], step: int) -> Ledger:
-    """Return the ledger after a step of the last segment."""
+def at_step(segments: Sequence[Segment], step: int, *, untrained: Set[int] = frozenset()) -> Ledger:
+    """Return the ledger after a step of the last segment.
+
+    Args:
+        segments: The stages of a lineage, the last one up to its end.
+        step: Of the last.
+        untrained: Steps of the last that left no trace in the weights.
+    """
     *before, own = segments
-    return of((*before, own.until(step)))
+    return of((*before, own.until(step, untrained=untrained)))
 
 
 def parsed(content: Any, *, name: str) -> Ledger:

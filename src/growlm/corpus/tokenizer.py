@@ -1,8 +1,9 @@
 """The tokenizer: byte-level BPE by Hugging Face's library, trained here or brought along."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import tokenizers
@@ -11,8 +12,13 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 from growlm.base.errors import CorpusError, nearest
 from growlm.base.files import sha256_bytes, storage
 
-TRAINING_BATCH = 256
-"""Texts handed to the trainer at once."""
+TRAINING_CHARACTERS = 1 << 20
+"""Handed to the trainer at once, at least."""
+
+PIECE_CHARACTERS = 1 << 14
+"""Of a text that the trainer takes whole, for it needs hundreds of bytes for each."""
+
+_BEFORE_BLANKS = re.compile(r"\S(?=[ \t\r\n])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,7 @@ def train(texts: Iterable[str], *, vocab_size: int, end_of_text: str) -> Tokeniz
     that text. ``end_of_text`` is id 0. Texts too few for ``vocab_size`` give fewer ids.
 
     Args:
-        texts: Read once, in batches.
+        texts: Read once, in pieces and batches.
         vocab_size: Ids to learn, the 256 bytes and the end of text included.
         end_of_text: The token that closes a document.
     """
@@ -258,6 +264,22 @@ def _no_end_of_text(backend: tokenizers.Tokenizer, wanted: str, *, name: str) ->
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(texts)
-    for first in rest:
-        yield [*chain([first], islice(rest, TRAINING_BATCH - 1))]
+    batch: list[str] = []
+    characters = 0
+    for piece in chain.from_iterable(map(_in_parts, texts)):
+        batch.append(piece)
+        characters += len(piece)
+        if characters >= TRAINING_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    yield batch
+
+
+def _in_parts(text: str) -> Iterator[str]:
+    """Yield a text in pieces, cut before blanks: no word of GPT-2's split goes on behind one."""
+    start = 0
+    while start < len(text):
+        cut = _BEFORE_BLANKS.search(text, start + PIECE_CHARACTERS)
+        stop = cut.end() if cut else len(text)
+        yield text[start:stop]
+        start = stop

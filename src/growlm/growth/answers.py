@@ -91,21 +91,21 @@ def worth(seen: Seen) -> Answer:
 
 
 def annealing(
-    *, lr_share_of_peak: float | None, averaged: int | None, plateau: str | None
+    *, lr_share_of_peak: float | None, average: str | None, plateau: str | None
 ) -> Answer:
     """Return whether a parent was annealed, or is an average, which counts as much.
 
     Args:
         lr_share_of_peak: Its last learning rate over its peak; None where unknown.
-        averaged: Checkpoints that it is the average of, if it is one.
+        average: What average it is, in words, if it is one.
         plateau: An earlier checkpoint whose rate had not run down, if there is one.
     """
     warning = "Such parents are reported to make worse children than the plateau before"
     warning += f", where {plateau} still is" if plateau else ""
-    if averaged is not None:
+    if average is not None:
         return Answer(
             question="annealed",
-            text=f"as good as: it is the average of {averaged} checkpoints. {warning}",
+            text=f"as good as: it is {average}. {warning}",
             surety="guess",
             source=f"after annealed parents in {RECYCLING}, known at second hand",
         )

@@ -8,12 +8,10 @@ from torch import Tensor
 from growlm.base.errors import GrowthError, nearest
 from growlm.growth.apply import Factors, Grower, child_names
 from growlm.growth.plan import GrowthPlan
+from growlm.optim.muon import MOMENTUM
 
 MODES = ("drop", "copy", "asymmetric", "exact")
 """Every treatment of the optimizer's state, by the name recipes use."""
-
-MOMENTUM = "momentum_buffer"
-"""Muon's only state: a running mean of gradients, with no count of steps."""
 
 POWERS = {"exp_avg": 1, "exp_avg_sq": 2, MOMENTUM: 1}
 """How often a gradient's factor enters each moment, of AdamW and of Muon."""

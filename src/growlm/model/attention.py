@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from growlm.model.config import GPTConfig
+from growlm.model.flex import Flex, Kernel, flex_mixed, flex_places
 from growlm.model.undrawn import Linear
 
 
@@ -90,14 +91,21 @@ def rotate(
     return torch.cat((*turned, still), dim=-1)
 
 
+Bias = Tensor | Flex | None
+"""What attention adds to its scores: a matrix, what FlexAttention is told, or nothing."""
+
+
 class Places(nn.Module):
     """What attention is told of places: a bias, angles, or neither; computed once per forward."""
 
     slopes_H: Tensor  # noqa: N815 - an axis letter, as in every shape
+    kernel: Kernel = "sdpa"
+    """What mixes the values; whoever knows the device may choose another."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
+        self._known: dict[tuple[int, Kernel, torch.device], Flex] = {}
         self.register_buffer("slopes_H", alibi_slopes(config.heads), persistent=False)
 
     def forward(
@@ -105,10 +113,11 @@ class Places(nn.Module):
         tokens: int,
         dtype: torch.dtype,
         documents_BT: Int[Tensor, "B T"] | None = None,
-    ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+    ) -> tuple[Bias, tuple[Tensor, Tensor] | None]:
         """Return (bias or None, angles or None), of all sequences or, with documents, of each.
 
         The bias is [1, H, T, T], or [B, H or 1, T, T]; cosine and sine are [T, P], or [B, 1, T, P].
+        Where FlexAttention mixes, it is told what the bias would have said.
 
         Args:
             tokens: Tokens in a sequence.
@@ -116,20 +125,38 @@ class Places(nn.Module):
             documents_BT: The number of each token's document, where a token may see its own
                 document alone; places then begin anew with each.
         """
-        bias = angles = None
-        if self.config.positions == "alibi":
-            bias = alibi_bias(self.slopes_H, tokens, dtype)
+        angles = None
         if self.config.positions == "rotary":
             angles = rotary_angles(self.config, tokens, self.slopes_H.device)
+            if documents_BT is not None:
+                place_B1T = document_places(documents_BT)[:, None]
+                angles = angles[0][place_B1T], angles[1][place_B1T]
+        if self.config.positions != "alibi" and documents_BT is None:
+            return None, angles
+        if self.kernel != "sdpa":
+            return self._flex(tokens, documents_BT), angles
+        slopes = self.slopes_H if self.config.positions == "alibi" else self.slopes_H[:1] * 0.0
+        bias = alibi_bias(slopes, tokens, dtype)
+        if documents_BT is not None:
+            bias = bias.masked_fill(~same_document(documents_BT), -torch.inf)
+        return bias, angles
+
+    def _flex(self, tokens: int, documents_BT: Int[Tensor, "B T"] | None) -> Flex:
+        """Return what FlexAttention is told, which without documents is the same in every step."""
+        slopes = self.slopes_H
+        key: tuple[int, Kernel, torch.device] = (tokens, self.kernel, slopes.device)
+        if documents_BT is None and key in self._known:
+            return self._known[key]
+        found = flex_places(
+            slopes if self.config.positions == "alibi" else None,
+            tokens,
+            documents_BT,
+            kernel=self.kernel,
+            device=slopes.device,
+        )
         if documents_BT is None:
-            return bias, angles
-        if bias is None:
-            bias = alibi_bias(torch.zeros_like(self.slopes_H[:1]), tokens, dtype)
-        if angles is not None:
-            cos_TP, sin_TP = angles
-            place_B1T = document_places(documents_BT)[:, None]
-            angles = cos_TP[place_B1T], sin_TP[place_B1T]
-        return bias.masked_fill(~same_document(documents_BT), -torch.inf), angles
+            self._known[key] = found
+        return found
 
 
 class HeadNorm(nn.Module):
@@ -162,7 +189,7 @@ class Attention(nn.Module):
     def forward(
         self,
         x_BTD: Float[Tensor, "B T D"],
-        bias: Float[Tensor, "_ _ T T"] | None,
+        bias: Float[Tensor, "_ _ T T"] | Flex | None,
         angles: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "B T D"]:
         """Mix the values each token may see."""
@@ -174,13 +201,24 @@ class Attention(nn.Module):
             query, key = self.query_norm(query), self.key_norm(key)
         if angles is not None:
             query, key = rotate(query, *angles), rotate(key, *angles)
-        mixed_BHTK = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=None if bias is None else bias.to(query.dtype),
+        return self.output(self.mixed(query, key, value, bias).transpose(1, 2).flatten(-2))
+
+    def mixed(
+        self,
+        query_BHTK: Float[Tensor, "B H T K"],
+        key_BGTK: Float[Tensor, "B G T K"],
+        value_BGTK: Float[Tensor, "B G T K"],
+        bias: Float[Tensor, "_ _ T T"] | Flex | None,
+    ) -> Float[Tensor, "B H T K"]:
+        """Return the values that each token sees, by how much each counts for it."""
+        if isinstance(bias, Flex):
+            return flex_mixed(query_BHTK, key_BGTK, value_BGTK, bias)
+        return F.scaled_dot_product_attention(
+            query_BHTK,
+            key_BGTK,
+            value_BGTK,
+            attn_mask=None if bias is None else bias.to(query_BHTK.dtype),
             is_causal=bias is None,
             dropout_p=self.config.attention_dropout if self.training else 0.0,
             enable_gqa=self.config.kv_heads != self.config.heads,
         )
-        return self.output(mixed_BHTK.transpose(1, 2).flatten(-2))

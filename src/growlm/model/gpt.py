@@ -1,6 +1,7 @@
 """The decoder: token ids in, final hidden states or logits out."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +11,7 @@ from growlm.base.errors import CheckpointError, EvaluationError
 from growlm.model.attention import Places, document_places
 from growlm.model.config import GPTConfig
 from growlm.model.layers import Layer, Norm
+from growlm.model.recompute import Checkpointing
 from growlm.model.undrawn import Embedding, Linear
 
 
@@ -32,6 +34,11 @@ class GPT(nn.Module):
         self.head = (
             None if config.tied else Linear(config.width, config.padded_vocab_size, bias=False)
         )
+
+    def checkpoint_layers(self, checkpointing: Checkpointing) -> None:
+        """Say what every layer keeps for the backward pass; the rest it computes again."""
+        for layer in self.layers:
+            cast(Layer, layer).checkpointing = checkpointing
 
     @property
     def head_weight(self) -> Float[Tensor, "V D"]:

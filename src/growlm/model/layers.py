@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from growlm.model.attention import Attention
 from growlm.model.config import GPTConfig
+from growlm.model.flex import Flex
+from growlm.model.recompute import Checkpointing, recomputed
 from growlm.model.undrawn import Linear
 
 
@@ -68,14 +70,31 @@ class Layer(nn.Module):
         self.mlp = MLP(config)
         self.dropout = config.dropout
         self.parallel = config.parallel
+        self.random = bool(config.dropout or config.attention_dropout)
+        self.checkpointing: Checkpointing = "none"
 
     def forward(
         self,
         x_BTD: Float[Tensor, "B T D"],
-        bias: Float[Tensor, "_ _ T T"] | None,
+        bias: Float[Tensor, "_ _ T T"] | Flex | None,
         angles: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "B T D"]:
-        """Add what attention and MLP find to the residual stream."""
+        """Add what attention and MLP find to the residual stream.
+
+        While gradients are asked for, it keeps what ``checkpointing`` says.
+        """
+        if self.checkpointing == "none" or not (self.training and torch.is_grad_enabled()):
+            return self._add(x_BTD, bias, angles)
+        return recomputed(
+            self._add,
+            *(x_BTD, bias, angles),
+            checkpointing=self.checkpointing,
+            random=self.random,
+        )
+
+    def _add(
+        self, x_BTD: Tensor, bias: Tensor | Flex | None, angles: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
         between = x_BTD + self._drop(self.attention(self.attention_norm(x_BTD), bias, angles))
         read_BTD = x_BTD if self.parallel else between
         return between + self._drop(self.mlp(self.mlp_norm(read_BTD)))

@@ -24,6 +24,7 @@ class _CrossEntropySum(torch.autograd.Function):
         targets_N: Tensor,
         vocab_size: int,
         chunk_tokens: int,
+        z_loss: float,
     ) -> Tensor:
         wide = torch.promote_types(hidden_ND.dtype, torch.float32)
         loss = torch.zeros((), dtype=wide, device=hidden_ND.device)
@@ -33,7 +34,9 @@ class _CrossEntropySum(torch.autograd.Function):
         weight_VD = head_VD.to(hidden_ND.dtype)
         for start in range(0, hidden_ND.shape[0], chunk_tokens):
             span = slice(start, start + chunk_tokens)
-            losses, errors_CV = _errors(hidden_ND[span], weight_VD, targets_N[span], vocab_size)
+            losses, errors_CV = _errors(
+                hidden_ND[span], weight_VD, targets_N[span], vocab_size, z_loss=z_loss
+            )
             loss += losses.sum()
             errors_CV = errors_CV.to(hidden_ND.dtype)
             torch.mm(errors_CV, weight_VD, out=hidden_grad_ND[span])
@@ -42,22 +45,27 @@ class _CrossEntropySum(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         hidden_grad_ND, head_grad_VD = ctx.saved_tensors
         (scale,) = grad_outputs
-        return hidden_grad_ND * scale, head_grad_VD * scale, None, None, None
+        return hidden_grad_ND * scale, head_grad_VD * scale, None, None, None, None
 
 
 def _errors(
-    hidden_CD: Tensor, weight_VD: Tensor, targets_C: Tensor, vocab_size: int
+    hidden_CD: Tensor, weight_VD: Tensor, targets_C: Tensor, vocab_size: int, *, z_loss: float
 ) -> tuple[Tensor, Tensor]:
-    """Return the chunk's losses [C] and the loss's gradient by its logits [C, V]."""
+    """Return the chunk's losses [C] and the loss's gradient by its logits [C, V].
+
+    The gradient is that of losses with ``z_loss`` log^2 Z added to each.
+    """
     logits_CV = _wide_logits(hidden_CD, weight_VD, vocab_size)
     log_sum_C = logits_CV.logsumexp(-1)
     kept_C = targets_C != IGNORED
     safe_C1 = targets_C.clamp_min(0)[:, None]
     losses_C = (log_sum_C - logits_CV.gather(1, safe_C1)[:, 0]) * kept_C
     errors_CV = logits_CV.sub_(log_sum_C[:, None]).exp_()
+    if z_loss:
+        errors_CV.mul_(1 + 2 * z_loss * log_sum_C[:, None])
     errors_CV.scatter_add_(1, safe_C1, torch.full_like(safe_C1, -1, dtype=errors_CV.dtype))
     return losses_C, errors_CV.mul_(kept_C[:, None])
 
@@ -77,11 +85,16 @@ def cross_entropy_sum(
     *,
     vocab_size: int,
     chunk_tokens: int = CHUNK_TOKENS,
+    z_loss: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Return the sum of all tokens' losses, in nats, in at least fp32.
 
     Divide by the token count of the whole step, once: then micro-batches and devices with
     different counts add up exactly.
+
+    With a z-loss (Chowdhery et al., arXiv:2204.02311, section 5) the gradient is that of another
+    sum, in which each token also costs ``z_loss`` log^2 Z, Z being the sum of its exponentiated
+    logits; that keeps Z near 1. The value is the same with and without.
 
     Args:
         hidden_ND: Final hidden states.
@@ -89,10 +102,11 @@ def cross_entropy_sum(
         targets_N: Next tokens; ``IGNORED`` carries no loss.
         vocab_size: Real tokens.
         chunk_tokens: Tokens whose logits exist at once.
+        z_loss: As said; PaLM took 1e-4.
     """
     if torch.is_grad_enabled() and (hidden_ND.requires_grad or head_VD.requires_grad):
         loss = cast(Any, _CrossEntropySum.apply)
-        return loss(hidden_ND, head_VD, targets_N, vocab_size, chunk_tokens)
+        return loss(hidden_ND, head_VD, targets_N, vocab_size, chunk_tokens, z_loss)
     losses_N, _ = token_losses(
         hidden_ND, head_VD, targets_N, vocab_size=vocab_size, chunk_tokens=chunk_tokens
     )

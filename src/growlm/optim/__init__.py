@@ -1,1 +1,1 @@
-"""The optimizer and the learning rate: parameter groups and schedules."""
+"""The optimizer and the learning rate: parameter groups, schedules, averages."""

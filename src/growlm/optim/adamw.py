@@ -1,6 +1,6 @@
 """AdamW with decay on matrices only, and its state by parameter name."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +25,11 @@ class AdamWSettings:
 
 
 def adamw(
-    model: nn.Module, settings: AdamWSettings, *, scaled: bool = False
+    model: nn.Module,
+    settings: AdamWSettings,
+    *,
+    scaled: bool = False,
+    without: Container[str] = (),
 ) -> torch.optim.Optimizer:
     """Return a fused AdamW: matrices decay; biases, gains and offsets do not.
 
@@ -33,11 +37,13 @@ def adamw(
         model: Its parameters, in their order.
         settings: Everything but the schedule.
         scaled: Whether state may hold factors for each entry, as exact growth needs.
+        without: Names of parameters that something else moves.
     """
+    moved = {name: each for name, each in model.named_parameters() if name not in without}
     groups = [
         {"params": list(members.values()), "weight_decay": decay}
         for members, decay in zip(
-            groups_of(dict(model.named_parameters())).values(),
+            groups_of(moved).values(),
             (settings.weight_decay, 0.0),
             strict=True,
         )
@@ -73,15 +79,25 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's state by ``KEY.NAME``, KEY one of ``STATE`` or ``FACTORS``.
+    """Return the optimizer's state by ``KEY.NAME``, KEY one of its group's keys or ``FACTORS``.
 
     A parameter that has not been stepped yet has no entry.
     """
+    keys = _keys(optimizer)
     return {
         f"{key}.{name}": optimizer.state[parameter][key]
         for name, parameter in model.named_parameters()
-        for key in (*STATE, *FACTORS)
+        for key in (*keys[parameter], *FACTORS)
         if key in optimizer.state[parameter]
+    }
+
+
+def _keys(optimizer: torch.optim.Optimizer) -> dict[Tensor, tuple[str, ...]]:
+    """Return what state each parameter has: what its group says, or else AdamW's."""
+    return {
+        parameter: group.get("keys", STATE)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
     }
 
 
@@ -94,14 +110,12 @@ def load_state_tensors(
     Raises:
         CheckpointError: A tensor belongs to no parameter, or has another shape.
     """
-    parameters = dict(model.named_parameters())
-    _check(parameters, tensors)
+    parameters, keys = dict(model.named_parameters()), _keys(optimizer)
+    _check(parameters, keys, tensors)
     for name, parameter in parameters.items():
         state = optimizer.state[parameter]
-        state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
-        for key in MOMENTS:
-            state[key] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
-        for key in STATE:
+        for key in keys[parameter]:
+            state[key] = _nothing(key, parameter)
             if f"{key}.{name}" in tensors:
                 local(state[key]).copy_(local(sharded_like(tensors[f"{key}.{name}"], parameter)))
         for key in FACTORS:
@@ -110,11 +124,22 @@ def load_state_tensors(
                 state[key] = sharded_like(factor, parameter)
 
 
-def _check(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+def _nothing(key: str, parameter: Tensor) -> Tensor:
+    """Return state as it is before the first step."""
+    if key == "step":
+        return torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return torch.zeros_like(parameter, memory_format=torch.preserve_format)
+
+
+def _check(
+    parameters: Mapping[str, Tensor],
+    keys: Mapping[Tensor, tuple[str, ...]],
+    tensors: Mapping[str, Tensor],
+) -> None:
     for full_name, tensor in tensors.items():
         key, _, name = full_name.partition(".")
         wanted: list[tuple[int, ...]] = []
-        if key in (*STATE, *FACTORS) and name in parameters:
+        if name in parameters and key in (*keys[parameters[name]], *FACTORS):
             wanted += [()] if key == "step" or key in FACTORS else []
             wanted += [tuple(parameters[name].shape)] if key != "step" else []
         if tuple(tensor.shape) not in wanted:

@@ -16,8 +16,8 @@ sharded one's is sharded alike."""
 def step_farther(optimizer: torch.optim.Optimizer, entries: Entries, *, factor: float) -> None:
     """Take the optimizer's step, in which some entries move ``factor`` times as far.
 
-    AdamW's step is proportional to the learning rate, so that is the step they would take at
-    ``factor`` times the rate. No other entry differs by a bit from the plain step.
+    Steps of AdamW and of Muon are proportional to the learning rate, so that is the step they would
+    take at ``factor`` times the rate. No other entry differs by a bit from the plain step.
     """
     farther = entries if factor != 1.0 else ()
     before = [local(parameter).clone() for parameter, _ in farther]

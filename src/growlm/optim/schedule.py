@@ -22,6 +22,39 @@ class Cosine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linear:
+    """Linear warm-up, then a straight line down to a share of the peak (arXiv:2502.15938)."""
+
+    warmup_steps: int
+    steps: int
+    final_share: float
+
+    def __call__(self, step: int) -> float:
+        """Return the share of the peak at a step; the first step is 0."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        left = max(self.steps - (step + 1), 0) / max(self.steps - self.warmup_steps, 1)
+        return self.final_share + (1.0 - self.final_share) * left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """Linear warm-up, then the peak to the end."""
+
+    warmup_steps: int
+    steps: int
+
+    @property
+    def final_share(self) -> float:
+        """Return the share of the peak at the end."""
+        return 1.0
+
+    def __call__(self, step: int) -> float:
+        """Return the share of the peak at a step; the first step is 0."""
+        return min((step + 1) / self.warmup_steps, 1.0) if self.warmup_steps else 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarmupStableDecay:
     """Linear warm-up, a plateau, a linear decay (Hu et al., arXiv:2404.06395, section 4.2)."""
 
@@ -40,7 +73,7 @@ class WarmupStableDecay:
         return self.final_share + (1.0 - self.final_share) * max(left, 0) / self.decay_steps
 
 
-Law = Cosine | WarmupStableDecay
+Law = Cosine | Linear | WarmupStableDecay | Constant
 """A schedule that begins at its own step 0."""
 
 
@@ -79,7 +112,7 @@ class Resumed:
 
 def rescaled(law: Law, *, steps: int, warmup_steps: int) -> Law:
     """Return a law over another number of steps; a decay takes the same share of them."""
-    if isinstance(law, Cosine):
+    if not isinstance(law, WarmupStableDecay):
         return replace(law, steps=steps, warmup_steps=warmup_steps)
     decay_steps = max(1, round(law.decay_steps * steps / law.steps))
     return replace(law, steps=steps, warmup_steps=warmup_steps, decay_steps=decay_steps)

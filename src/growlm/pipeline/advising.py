@@ -36,6 +36,7 @@ from growlm.growth.target import Operators, Target, growth_plan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import non_embedding_parameters, parameters, training_flops_per_token
 from growlm.model.gpt import weight_shapes
+from growlm.pipeline.averaging import MOVING
 from growlm.pipeline.keeping import step_checkpoints
 from growlm.pipeline.models import open_model
 from growlm.pipeline.origin import at_context
@@ -88,6 +89,14 @@ class Parent:
         """Checkpoints that it is the average of, if it is one."""
         match = AVERAGE.search(self.lineage[-1].origin) if self.lineage else None
         return int(match[1]) if match else None
+
+    @property
+    def average(self) -> str | None:
+        """What average it is, in words, if it is one."""
+        if self.averaged is not None:
+            return f"the average of {self.averaged} checkpoints"
+        moving = self.lineage and self.lineage[-1].origin.endswith(MOVING)
+        return "a moving average of weights" if moving else None
 
     @property
     def untold_layers(self) -> int | None:
@@ -231,7 +240,7 @@ def advise(parent: Parent, wish: Wish) -> Advice:
             worth(seen),
             annealing(
                 lr_share_of_peak=parent.lr_share_of_peak,
-                averaged=parent.averaged,
+                average=parent.average,
                 plateau=None if parent.plateau is None else str(parent.plateau),
             ),
             profile(parent.norms),

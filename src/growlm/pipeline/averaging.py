@@ -1,12 +1,19 @@
-"""The average step: several checkpoints of one stage in, one checkpoint out."""
+"""The average steps: checkpoints of one stage in, or a moving average, one checkpoint out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from growlm import checkpoint
 from growlm.averaging import uniform_average
 from growlm.base.errors import CheckpointError, StorageError
 from growlm.checkpoint import Contents, Meta
+
+MOVING = "moving average"
+"""How the lineage of a published moving average ends."""
 
 
 def average(paths: Sequence[Path], out: Path) -> Meta:
@@ -29,8 +36,52 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
     _check_one_stage(metas)
     last_path, last = max(zip(paths, metas, strict=True), key=lambda pair: pair[1].step)
     weights = uniform_average([checkpoint.load_weights(path) for path in paths])
+    how = _How(origin=f"average of {len(paths)}", facts={"averaged": len(paths)})
+    return _published(out, weights, last_path, last, how)
+
+
+def moving_average(path: Path, out: Path, *, decay: float) -> Meta:
+    """Write the moving average that a checkpoint keeps beside its weights as one of its own.
+
+    It carries the checkpoint's lineage, without optimizer state, as any average does.
+
+    Args:
+        path: The checkpoint.
+        out: Where to.
+        decay: What the average was made with.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or keeps none.
+        StorageError: Something is at ``out`` already, or the disk refused.
+    """
+    meta = checkpoint.read_meta(path)
+    if checkpoint.EMA not in meta.files:
+        raise CheckpointError(
+            "a checkpoint that keeps a moving average of its weights",
+            got=f"none in {path}",
+            fix="one of a stage with ema",
+        )
+    checkpoint.verify(path, meta)
+    how = _How(origin=MOVING, facts={"ema": decay})
+    return _published(out, checkpoint.load_ema(path), path, meta, how)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How an average came about."""
+
+    origin: str
+    """In words, for the lineage."""
+    facts: Mapping[str, Any]
+    """For those who grow from it."""
+
+
+def _published(  # noqa: PLR0917 - two callers, above
+    out: Path, weights: Mapping[str, Tensor], last_path: Path, last: Meta, how: _How
+) -> Meta:
+    """Save averaged weights with all that the last checkpoint says."""
     *older, own = last.lineage
-    averaged = own.model_copy(update={"origin": f"{own.origin}, average of {len(paths)}"})
+    averaged = own.model_copy(update={"origin": f"{own.origin}, {how.origin}"})
     return checkpoint.save(
         out,
         Contents(
@@ -39,7 +90,7 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
             step=last.step,
             lineage=(*older, averaged),
             data=last.data,
-            training={**last.training, "averaged": len(paths)},
+            training={**_without_latest(last), **how.facts},
             end_of_text=last.end_of_text,
             tokenizer=checkpoint.load_tokenizer(last_path),
             tokenizer_files=checkpoint.load_tokenizer_files(last_path, last),
@@ -50,6 +101,11 @@ def average(paths: Sequence[Path], out: Path) -> Meta:
             exposure=checkpoint.load_exposure(last_path, last),
         ),
     )
+
+
+def _without_latest(meta: Meta) -> dict[str, Any]:
+    """Return the facts of a stage, but for what only going on with it needs."""
+    return {key: value for key, value in meta.training.items() if key != "latest"}
 
 
 def _check_distinct(paths: Sequence[Path]) -> None:

@@ -8,6 +8,9 @@ from growlm.growth.symmetry import locked
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.stageplan import StagePlan
 
+AVERAGES = {"averaged": "an average of checkpoints", "ema": "a moving average of weights"}
+"""What a checkpoint is whose facts about training hold one of these."""
+
 
 def cautions(plan: Plan, stage: StagePlan) -> Iterator[str]:
     """Yield what should be said of a stage before it is trained, one sentence each."""
@@ -37,12 +40,14 @@ def _locked(stage: StagePlan) -> Iterator[str]:
 def _annealed(plan: Plan, stage: StagePlan) -> Iterator[str]:
     """Say that a parent's learning rate will have run down, or that it is an average."""
     parent, path = stage.origin.parent, stage.origin.parent_path
-    share, averaged = _rate_left(plan, stage), False
+    share = _rate_left(plan, stage)
+    averaged = None
     if path is not None:
-        averaged = "averaged" in read_meta(path).training
+        facts = read_meta(path).training
+        averaged = next((what for fact, what in AVERAGES.items() if fact in facts), None)
     if not (averaged or is_annealed(share)):
         return
-    how = "an average of checkpoints" if averaged else f"at {share:.0%} of its peak learning rate"
+    how = averaged or f"at {share:.0%} of its peak learning rate"
     instead = (
         "an earlier checkpoint of its stage"
         if path is not None

@@ -3,13 +3,16 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any, Literal
 
-from growlm.base.errors import CorpusError, StorageError
+from growlm.base.errors import CorpusError, RecipeError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
 from growlm.corpus.duplicates import REPORT
 from growlm.corpus.source_facts import NAME as FACTS, SourceFacts
+from growlm.model.gpt import weight_shapes
+from growlm.optim.muon import is_muons
 from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
@@ -26,11 +29,13 @@ from growlm.pipeline.preparing import (
 from growlm.pipeline.screening import check_benchmarks, overlap_step, standings_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
+from growlm.training.parallel import World
 
 BYTES_PER_TOKEN = 4.0
 """Guess for text that has not been tokenized yet."""
-BYTES_PER_WEIGHT = 4
-BYTES_PER_MOMENTS = 8
+BYTES_PER_FLOAT = 4
+MOMENTS = 2
+"""Floats that AdamW keeps beside each weight."""
 DISK_MARGIN = 1.1
 
 Known = Literal["packed", "declared", "estimated"]
@@ -62,6 +67,7 @@ class StageRow:
     heads: int
     context: int
     document_masking: bool
+    activation_checkpointing: str
     vocab_size: int
     """Rows of the model that stand for something, which may be more than the tokenizer's ids."""
     parameters: int
@@ -159,6 +165,29 @@ def check_sources(plan: Plan) -> None:
             listing(source, folder=plan.recipe_folder)
 
 
+def check_ranks(plan: Plan, world: World, *, allow_fallback: bool) -> None:
+    """Refuse what many ranks cannot do together yet.
+
+    Raises:
+        RecipeError: As said.
+    """
+    if world.size == 1:
+        return
+    alone = ["--allow-fallback"] if allow_fallback else []
+    alone += [f"ema of stage '{stage.name}'" for stage in plan.stages if stage.ema]
+    alone += [
+        f"optimizer.kind = 'muon' of stage '{stage.name}'"
+        for stage in plan.stages
+        if stage.optimizer.kind == "muon"
+    ]
+    if alone:
+        raise RecipeError(
+            f"a single process for {alone[0]}",
+            got=f"{world.size} ranks",
+            fix="one rank, or without",
+        )
+
+
 def check_disk(plan: Plan, folder: RunFolder) -> None:
     """Refuse a run whose checkpoints will not fit on the disk.
 
@@ -172,20 +201,26 @@ def check_disk(plan: Plan, folder: RunFolder) -> None:
         raise StorageError(
             f"{format_bytes(needed)} free for checkpoints at {folder.path}",
             got=format_bytes(free),
-            fix="freeing space, another --out, or fewer checkpoints (stage.keep)",
+            fix="freeing space, another --out, or fewer checkpoints (stage.keep, stage.keep_every)",
         )
 
 
 def checkpoint_bytes(stage: StagePlan) -> int:
-    """Return the size of one checkpoint: weights and two moments, in fp32."""
-    return stage.parameters * (BYTES_PER_WEIGHT + BYTES_PER_MOMENTS)
+    """Return the size of one checkpoint: weights, moments, and their average if kept, in fp32."""
+    floats = stage.parameters * (1 + MOMENTS + (stage.ema is not None))
+    if stage.optimizer.kind == "muon":
+        shapes = weight_shapes(stage.config)
+        floats -= sum(prod(shape) for name, shape in shapes.items() if is_muons(name, shape))
+    return floats * BYTES_PER_FLOAT
 
 
 def disk_bytes(stage: StagePlan) -> int:
     """Return the size of all of a stage's checkpoints that exist at once."""
-    averaged = len(stage.pace.average_steps)
-    whole = stage.pace.keep + 2 + averaged + (1 if stage.origin.kind == "grown" else 0)
-    return checkpoint_bytes(stage) * whole
+    kept = len(stage.pace.kept_steps)
+    back = len(stage.steps_to_go_back_to(stage.pace.steps))
+    whole = max(stage.pace.keep, back) + 2 + kept + (1 if stage.origin.kind == "grown" else 0)
+    published = stage.parameters * BYTES_PER_FLOAT if stage.ema else 0
+    return checkpoint_bytes(stage) * whole + published
 
 
 def _is_packed(plan: Plan, folder: RunFolder) -> bool:
@@ -282,6 +317,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         heads=stage.config.heads,
         context=stage.context,
         document_masking=stage.document_masking,
+        activation_checkpointing=stage.activation_checkpointing,
         vocab_size=stage.config.vocab_size,
         parameters=stage.parameters,
         steps=stage.pace.steps,

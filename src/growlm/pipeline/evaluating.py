@@ -20,7 +20,7 @@ from growlm.recipe.sections import Evaluate
 from growlm.report.view import EvaluationView, LastWordView
 from growlm.training.device import choose_device
 
-Label = Literal["final", "average", "grown"]
+Label = Literal["final", "average", "ema", "grown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

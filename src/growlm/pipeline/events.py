@@ -1,5 +1,6 @@
 """What a running pipeline tells whoever iterates it."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,15 @@ class Stop:
 
     signal_number: int | None = None
     deferred: bool = False
+    grace_seconds: float | None = None
+    """From a signal to the end of the process, where that is known."""
+    until: float | None = None
+    """When the run's time is up, on the clock of ``time.monotonic``, where it is limited."""
+
+    def due(self, seconds: float) -> bool:
+        """Return whether to stop now, rather than after what takes so many seconds more."""
+        late = self.until is not None and time.monotonic() + seconds > self.until
+        return late or self.signal_number is not None
 
     @contextmanager
     def deferring(self) -> Generator[None, None, None]:

@@ -86,6 +86,10 @@ class RunFolder:
         """A stage's run log."""
         return self.training(name) / LOG
 
+    def tensorboard(self, name: str) -> Path:
+        """A stage's event files; ``tensorboard --logdir`` of the folder above shows all stages."""
+        return self.path / "tensorboard" / name
+
     def final(self, name: str) -> Path:
         """The checkpoint a stage ends with."""
         return self.training(name) / "final"
@@ -93,6 +97,10 @@ class RunFolder:
     def average(self, name: str) -> Path:
         """The average of a stage's last checkpoints."""
         return self.stage(name) / "average"
+
+    def ema(self, name: str) -> Path:
+        """The moving average of a stage's weights, at its end."""
+        return self.stage(name) / "ema"
 
     def evaluation(self, name: str) -> Path:
         """A stage's scores."""

@@ -1,15 +1,19 @@
 """Checkpoints of a stage: found, published with all they record, and removed when others came."""
 
 import re
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from growlm import checkpoint
+from growlm.base.errors import TrainingError
 from growlm.base.files import remove, sha256_bytes
 from growlm.checkpoint import Ancestor, Contents
 from growlm.corpus import ledger
+from growlm.corpus.ledger import Ledger
 from growlm.pipeline.data import position
 from growlm.pipeline.resuming import course_facts
 from growlm.pipeline.stagejob import Training
@@ -34,30 +38,50 @@ def latest_checkpoint(place: Path) -> Path | None:
     return steps[max(steps)] if steps else None
 
 
-def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> None:
-    """Save a checkpoint, note it, and remove those that are no longer needed.
+def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> float:
+    """Save a checkpoint, note it, remove those no longer needed; return the seconds it took.
 
     Of many ranks the first one writes; all send what lies in parts on them.
+
+    Raises:
+        TrainingError: The weights are not finite; nothing was saved or removed.
     """
+    started = time.perf_counter()
     # Written while nobody trains; to write beside training, these need only be copies.
     tensors = _Tensors(state.weights(), state.optimizer_tensors(), random_tensors(job.world))
     if not job.world.leads:
-        return
+        return time.perf_counter() - started
+    _check_weights(job, state, tensors.weights)
     log.sync()
     last = state.step == job.stage.pace.steps
     name = job.folder.final(job.stage.name).name if last else f"step-{state.step:08d}"
     path = job.place / name
     checkpoint.save(path, _contents(job, state, lineage, tensors))
-    log.write(Saved(step=state.step, tokens=state.step * job.stage.batch_tokens, path=path.name))
+    seconds = time.perf_counter() - started
+    tokens = state.step * job.stage.batch_tokens
+    log.write(Saved(step=state.step, tokens=tokens, path=path.name, seconds=seconds))
     prune(job, keep=0 if last else job.stage.pace.keep)
+    return seconds
+
+
+def _check_weights(job: Training, state: TrainState, weights: Mapping[str, Tensor]) -> None:
+    for name, weight in weights.items():
+        if not bool(weight.isfinite().all()):
+            raise TrainingError(
+                f"finite weights at step {state.step} of stage '{job.stage.name}'",
+                got=f"{name} with some that are not",
+                fix="a lower peak_lr or a longer warm-up; earlier checkpoints are kept",
+            )
 
 
 def prune(job: Training, *, keep: int) -> None:
-    """Remove checkpoints to resume from, but for the newest and those that averages need."""
+    """Remove checkpoints to resume from, but for the newest and those that are to stay."""
     steps = step_checkpoints(job.place)
-    spare = sorted(step for step in steps if step not in job.stage.pace.average_steps)
+    spare = sorted(step for step in steps if step not in job.stage.pace.kept_steps)
+    needed = job.stage.steps_to_go_back_to(max(steps, default=0)) if keep else ()
     for step in spare[: max(len(spare) - keep, 0)]:
-        remove(steps[step])
+        if step not in needed:
+            remove(steps[step])
 
 
 class _Tensors(NamedTuple):
@@ -79,7 +103,7 @@ def _contents(
         step=state.step,
         lineage=(*lineage, own_stretch(stage, tokens=tokens)),
         data=position(job.data, state.cursor, job.sources),
-        training=schedule_facts(stage, state.step),
+        training={**schedule_facts(stage, state.step), **state.watch.facts()},
         end_of_text=job.plan.experiment.tokenizer.end_of_text,
         tokenizer=job.tokenizer,
         tokenizer_files=_tokenizer_files(job),
@@ -87,8 +111,14 @@ def _contents(
         weights=tensors.weights,
         optimizer=tensors.optimizer,
         random=tensors.random,
-        exposure=ledger.at_step(job.segments, state.step).model_dump(mode="json"),
+        ema=state.ema.tensors if state.ema else {},
+        exposure=_exposure(job, state).model_dump(mode="json"),
     )
+
+
+def _exposure(job: Training, state: TrainState) -> Ledger:
+    """Return the ledger so far: what a step that was not taken read shaped no weights."""
+    return ledger.at_step(job.segments, state.step, untrained=state.watch.untrained)
 
 
 def own_stretch(stage: StagePlan, *, tokens: int) -> Ancestor:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from growlm.base.errors import FolderError
 from growlm.corpus.source_facts import NAME as FACTS
-from growlm.pipeline.checking import check_disk, check_sources
+from growlm.pipeline.checking import check_disk, check_ranks, check_sources
 from growlm.pipeline.events import Stop
 from growlm.pipeline.folder import RECIPE, RunFolder, about, existing, opened, origin
 from growlm.pipeline.plan import Plan, plan
 from growlm.pipeline.run import Run
 from growlm.recipe.experiment import Experiment
 from growlm.recipe.read import read
+from growlm.training.device import deterministic_algorithms
 from growlm.training.parallel import ALONE, World
 
 
@@ -35,6 +36,7 @@ def run_of(
     out: Path | None,
     stop: Stop,
     version: str,
+    allow_fallback: bool = False,
     world: World = ALONE,
 ) -> Generator[Run, None, None]:
     """Check everything that can be checked, then open the run's folder for this process alone.
@@ -47,6 +49,7 @@ def run_of(
         out: The run's folder; ``runs/NAME`` when None.
         stop: Says whether somebody asked the run to stop.
         version: growlm's, for the log.
+        allow_fallback: Whether training may go on from an earlier checkpoint than a damaged one.
         world: The ranks that carry it out.
 
     Raises:
@@ -55,14 +58,24 @@ def run_of(
     planned = plan_of(recipe, overrides)
     name = planned.experiment.name
     path = out or Path("runs") / name
+    check_ranks(planned, world, allow_fallback=allow_fallback)
     if not world.leads:
         folder = RunFolder(path=path)
-        yield Run(plan=planned, folder=folder, stop=stop, version=version, world=world)
+        with deterministic_algorithms(asked=planned.experiment.deterministic):
+            yield Run(plan=planned, folder=folder, stop=stop, version=version, world=world)
         return
     check_sources(planned)
     with opened(path, name=name, recipe=recipe, overrides=overrides) as folder:
         check_disk(planned, folder)
-        yield Run(plan=planned, folder=folder, stop=stop, version=version, world=world)
+        with deterministic_algorithms(asked=planned.experiment.deterministic):
+            yield Run(
+                plan=planned,
+                folder=folder,
+                stop=stop,
+                version=version,
+                allow_fallback=allow_fallback,
+                world=world,
+            )
 
 
 def recorded_plan(folder: RunFolder) -> Plan:

@@ -10,6 +10,7 @@ from growlm.base.errors import GrowthError, RecipeError
 from growlm.base.files import read_json, storage
 from growlm.checkpoint import read_meta
 from growlm.model.cost import training_flops_per_token
+from growlm.pipeline.optimizing import check_inheritable
 from growlm.pipeline.origin import Vocabulary, origin_of
 from growlm.pipeline.rates import rewarm_of, schedule_of
 from growlm.pipeline.resuming import (
@@ -20,8 +21,9 @@ from growlm.pipeline.resuming import (
 )
 from growlm.pipeline.stageplan import Origin, Pace, StagePlan
 from growlm.recipe.experiment import Experiment
-from growlm.recipe.sections import Tokenizer
+from growlm.recipe.sections import Ema, Tokenizer
 from growlm.recipe.stage import Stage
+from growlm.training.spikes import SpikeRule
 
 MICRO_BATCH_TOKENS = 16_384
 VALIDATIONS = 20
@@ -151,13 +153,38 @@ def _stage_plan(
         document_masking=stage.document_masking,
         batch_tokens=stage.batch,
         micro_sequences=_micro_batch(stage) // stage.context,
+        activation_checkpointing=stage.activation_checkpointing,
         optimizer=stage.optimizer,
         schedule=schedule,
         rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),
+        ema=_ema(stage, steps),
+        spikes=_spikes(stage),
         weights={name: weight for name, weight in weights.items() if weight},
     )
     check_comparable(planned, earlier)
+    check_inheritable(planned, earlier)
     return planned
+
+
+def _ema(stage: Stage, steps: int) -> Ema | None:
+    if stage.ema is not None and stage.ema.every > steps:
+        raise RecipeError(
+            f"ema.every of at most the stage's {steps} steps",
+            got=str(stage.ema.every),
+            fix="every = 1",
+        )
+    return stage.ema
+
+
+def _spikes(stage: Stage) -> SpikeRule | None:
+    section = stage.spikes
+    if section is None:
+        return None
+    return SpikeRule(
+        size=section.latest,
+        deviations=section.deviations,
+        roll_back_after=section.roll_back_after,
+    )
 
 
 def _course(origin: Origin, earlier: Sequence[StagePlan]) -> Course | None:
@@ -193,6 +220,7 @@ def _pace(stage: Stage, steps: int, experiment: Experiment) -> Pace:
         validate_every=_interval(stage.validate_every, stage.batch, steps, VALIDATIONS),
         checkpoint_every=_interval(stage.checkpoint_every, stage.batch, steps, CHECKPOINTS),
         keep=stage.keep,
+        keep_every=max(1, stage.keep_every // stage.batch) if stage.keep_every else None,
         average_steps=tuple(steps - span * back // wanted for back in reversed(range(wanted))),
     )
 

@@ -25,14 +25,16 @@ from growlm.huggingface.tokens import read_tokens
 from growlm.model.config import GPTConfig
 from growlm.model.cost import training_flops_per_token
 from growlm.model.gpt import with_weights
-from growlm.optim.adamw import AdamWSettings, adamw, load_state_tensors
+from growlm.optim.adamw import load_state_tensors
 from growlm.optim.schedule import WarmupStableDecay
 from growlm.pipeline.advising import Parent
 from growlm.pipeline.data import batch_at, check_shards, held_out_tokenizers, spread_windows
 from growlm.pipeline.events import Begun, Done, Event, Notice, Progress
 from growlm.pipeline.folder import RunFolder, enclosing, existing
 from growlm.pipeline.open import check_prepared, recorded_experiment
+from growlm.pipeline.optimizing import kind_of, optimizer_of
 from growlm.recipe.experiment import Experiment
+from growlm.recipe.optimizer import Optimizer
 from growlm.training.device import choose_device
 from growlm.training.loop import train
 from growlm.training.state import TrainState, seed_dropout
@@ -97,7 +99,8 @@ class Bench:
     probe: Probe
     lr: float
     sequences: int
-    optimizer: AdamWSettings
+    optimizer: Optimizer
+    """Of the kind whose state the parent has, at the rate of the probe."""
     settings: StepSettings
     batches: Batcher
     first_cursor: int
@@ -224,7 +227,7 @@ def _state(
 ) -> TrainState:
     seed_dropout(bench.probe.seed, "probe")
     model = with_weights(config, weights).to(choose_device())
-    optimizer = adamw(model, bench.optimizer)
+    optimizer = optimizer_of(bench.optimizer, model)
     load_state_tensors(model, optimizer, moments)
     return TrainState(model=model, optimizer=optimizer, step=0, cursor=bench.first_cursor)
 
@@ -362,7 +365,7 @@ def _windows(
 class _Pace:
     """How a probe trains."""
 
-    optimizer: AdamWSettings
+    optimizer: Optimizer
     settings: StepSettings
     batch: int
 
@@ -375,6 +378,7 @@ def _pace(parent: Parent, probe: Probe, experiment: Experiment) -> _Pace:
     section = (own or experiment.stage[0]).optimizer
     share = parent.lr_share_of_peak if own else None
     lr = _lr(probe.peak_lr, share, peak_lr=section.peak_lr)
+    kind = kind_of(checkpoint.unread_optimizer(parent.path)) if parent.meta else None
     batch = probe.batch or (own.batch if own else SEQUENCES * parent.context)
     if batch < parent.context:
         raise RecipeError(
@@ -383,13 +387,12 @@ def _pace(parent: Parent, probe: Probe, experiment: Experiment) -> _Pace:
             fix=f"--batch {SEQUENCES * parent.context}",
         )
     return _Pace(
-        optimizer=AdamWSettings(
-            peak_lr=lr, betas=section.betas, eps=section.eps, weight_decay=section.weight_decay
-        ),
+        optimizer=section.model_copy(update={"peak_lr": lr, "kind": kind or section.kind}),
         settings=StepSettings(
             micro_sequences=max(MICRO_TOKENS // parent.context, 1),
             clip_norm=section.clip_norm,
             clip_value=section.clip_value,
+            z_loss=section.z_loss,
         ),
         batch=batch,
     )

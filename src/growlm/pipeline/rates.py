@@ -1,7 +1,15 @@
 """Learning rates: from a recipe's schedule to the function that training follows, and to words."""
 
 from growlm.base.errors import RecipeError
-from growlm.optim.schedule import Cosine, Resumed, Rewarm, Schedule, WarmupStableDecay
+from growlm.optim.schedule import (
+    Constant,
+    Cosine,
+    Linear,
+    Resumed,
+    Rewarm,
+    Schedule,
+    WarmupStableDecay,
+)
 from growlm.pipeline.resuming import Course
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.optimizer import Rewarm as RewarmSection, Schedule as ScheduleSection
@@ -39,15 +47,18 @@ def schedule_of(
             steps=steps,
             warmup_steps=section.warmup_steps,
         )
-    if section.kind == "cosine":
-        return Cosine(
-            warmup_steps=section.warmup_steps, steps=steps, final_share=section.final_lr_share
+    if section.kind == "constant":
+        return Constant(warmup_steps=section.warmup_steps, steps=steps)
+    if section.kind == "warmup-stable-decay":
+        return WarmupStableDecay(
+            warmup_steps=section.warmup_steps,
+            steps=steps,
+            decay_steps=max(1, round(steps * section.decay_share)),
+            final_share=section.final_lr_share,
         )
-    return WarmupStableDecay(
-        warmup_steps=section.warmup_steps,
-        steps=steps,
-        decay_steps=max(1, round(steps * section.decay_share)),
-        final_share=section.final_lr_share,
+    falling = Cosine if section.kind == "cosine" else Linear
+    return falling(
+        warmup_steps=section.warmup_steps, steps=steps, final_share=section.final_lr_share
     )
 
 
@@ -86,8 +97,10 @@ def words(stage: StagePlan) -> dict[str, str]:
 def _course(schedule: Schedule) -> str:
     law = schedule.stretched if isinstance(schedule, Resumed) else schedule
     end = f"to {law.final_share:.0%} of the peak"
-    if isinstance(law, Cosine):
-        return f"cosine {end}"
+    if isinstance(law, Constant):
+        return "constant at the peak"
+    if not isinstance(law, WarmupStableDecay):
+        return f"{'cosine' if isinstance(law, Cosine) else 'linear'} {end}"
     return f"warmup-stable-decay, the last {law.decay_steps:,} steps {end}"
 
 

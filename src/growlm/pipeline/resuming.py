@@ -10,15 +10,25 @@ from typing import Any
 
 from growlm.base.errors import CheckpointError, RecipeError
 from growlm.checkpoint import Meta, read_meta
-from growlm.optim.schedule import Cosine, Law, Resumed, WarmupStableDecay, rescaled
+from growlm.optim.schedule import (
+    Constant,
+    Cosine,
+    Law,
+    Linear,
+    Resumed,
+    WarmupStableDecay,
+    rescaled,
+)
 from growlm.pipeline.folder import LOG
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import AnyRecord, ValidationLoss, read
 from growlm.training.validation import mixed_loss
 
-LAWS: dict[str, type[Cosine | WarmupStableDecay]] = {
+LAWS: dict[str, type[Law]] = {
     "cosine": Cosine,
+    "linear": Linear,
     "warmup-stable-decay": WarmupStableDecay,
+    "constant": Constant,
 }
 """Every law, by the name that checkpoints and recipes use."""
 

@@ -1,7 +1,7 @@
 """A run: every step of a plan in order, each done, resumed, or skipped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from growlm import checkpoint
 from growlm.base.errors import CheckpointError, RecipeError
 from growlm.base.files import sha256_bytes, sha256_file, storage, write_json
 from growlm.growth.certificate import Certificate
-from growlm.pipeline.averaging import average
+from growlm.pipeline.averaging import average, moving_average
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import (
     Sources,
@@ -25,6 +25,7 @@ from growlm.pipeline.fetching import check_apart
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
 from growlm.pipeline.keeping import step_checkpoints
+from growlm.pipeline.mirroring import service
 from growlm.pipeline.origin import operators_of, target_of
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
@@ -38,9 +39,11 @@ from growlm.pipeline.stagejob import training_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.training import train_stage
 from growlm.pipeline.viewing import run_view
+from growlm.recipe.sections import Ema
 from growlm.report.page import FILES, write
 from growlm.report.view import EvaluationView
 from growlm.runlog import ValidationLoss, read
+from growlm.training.device import check_kernel, choose_device
 from growlm.training.parallel import ALONE, World
 
 
@@ -53,6 +56,8 @@ class Run:
     stop: Stop
     version: str
     """growlm's, for the log."""
+    allow_fallback: bool = False
+    """Whether training may go on from an earlier checkpoint than a damaged one."""
     world: World = ALONE
     """The ranks that train together."""
 
@@ -68,9 +73,17 @@ def everything(run: Run) -> Iterator[Event]:
 
 
 def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
-    """Say what some stages, as far as they are not trained yet, should be told beforehand."""
+    """Say what some stages, as far as they are not trained yet, should be told beforehand.
+
+    Raises:
+        TrainingError: The recipe asks for an attention that this machine or a shape cannot have.
+        RecipeError: It asks for a service that is not installed.
+    """
+    for name in run.plan.experiment.log.mirrors:
+        service(name)
     for stage in stages:
         if not run.folder.final(stage.name).exists():
+            check_kernel(run.plan.experiment.attention, stage.config, choose_device())
             for text in cautions(run.plan, stage):
                 yield Notice(text=text)
 
@@ -108,6 +121,8 @@ def _train_alone(run: Run, stage: StagePlan) -> Iterator[Event]:
     if stage.origin.kind == "grown":
         yield from bring_up_to_date(_grow_step(run, stage), run.folder)
     yield from bring_up_to_date(_train_step(run, stage, sources), run.folder)
+    if stage.ema is not None:
+        yield from bring_up_to_date(_ema_step(run, stage, stage.ema), run.folder)
     if stage.pace.average_steps:
         yield from bring_up_to_date(_average_step(run, stage), run.folder)
 
@@ -179,7 +194,10 @@ def _grown(run: Run, stage: StagePlan) -> str:
 
 
 def _train_step(run: Run, stage: StagePlan, sources: Sources) -> Step:
-    job = training_of(run.plan, stage, run.folder, sources, stop=run.stop, world=run.world)
+    job = replace(
+        training_of(run.plan, stage, run.folder, sources, stop=run.stop, world=run.world),
+        allow_fallback=run.allow_fallback,
+    )
     return Step(
         name=f"train:{stage.name}",
         key=_train_key(run, stage, sources),
@@ -200,9 +218,12 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "validate_every": stage.pace.validate_every,
         "batch_tokens": stage.batch_tokens,
         "micro_sequences": stage.micro_sequences,
+        "activation_checkpointing": stage.activation_checkpointing,
         "optimizer": stage.optimizer.model_dump(),
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
+        "ema": stage.ema.model_dump() if stage.ema else None,
         "rewarm": asdict(stage.rewarm) if stage.rewarm else None,
+        "spikes": asdict(stage.spikes) if stage.spikes else None,
         "weights": dict(stage.weights),
         "document_masking": stage.document_masking,
         "seed": experiment.seed,
@@ -210,6 +231,8 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "mixture": experiment.mixture.model_dump(exclude={"max_epochs"}),
         "validation": experiment.validation.tokens,
         "compile": experiment.compile,
+        "attention": experiment.attention,
+        "deterministic": experiment.deterministic,
         "sources": sources.ids,
         "masks": sources.masks_of(stage.weights),
         "tokenizer": sha256_file(run.folder.tokenizer),
@@ -220,6 +243,24 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
 def _trained(run: Run, stage: StagePlan) -> str:
     losses = [each for each in read(run.folder.log(stage.name)) if isinstance(each, ValidationLoss)]
     return f"validation loss {losses[0].loss:.4f} -> {losses[-1].loss:.4f}"
+
+
+def _ema_step(run: Run, stage: StagePlan, section: Ema) -> Step:
+    final, out = run.folder.final(stage.name), run.folder.ema(stage.name)
+
+    def work() -> Iterator[Event]:
+        if not out.exists():
+            moving_average(final, out, decay=section.decay)
+        yield from ()
+
+    return Step(
+        name=f"ema:{stage.name}",
+        key={"checkpoint": checkpoint.identity(checkpoint.read_meta(final))},
+        outputs=(out,),
+        precious=True,
+        work=work,
+        result=lambda: f"decay {section.decay:g} a step",
+    )
 
 
 def _average_step(run: Run, stage: StagePlan) -> Step:
@@ -263,6 +304,8 @@ def _examinees(run: Run, stage: StagePlan) -> Sequence[Examinee]:
     paths: dict[Label, Path] = {"final": run.folder.final(stage.name)}
     if stage.pace.average_steps:
         paths["average"] = run.folder.average(stage.name)
+    if stage.ema is not None:
+        paths["ema"] = run.folder.ema(stage.name)
     return [
         Examinee(path=path, label=label, context=stage.context, step=f"evaluate:{stage.name}")
         for label, path in paths.items()

@@ -27,6 +27,8 @@ class Training:
     stop: Stop
     world: World
     """The ranks that train it together."""
+    allow_fallback: bool = False
+    """Whether to go on from an earlier checkpoint than a damaged one."""
     segments: tuple[Segment, ...] = ()
     """The stages of the exposure ledger, this one last and up to its end."""
 

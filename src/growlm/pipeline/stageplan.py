@@ -8,9 +8,12 @@ from typing import Literal
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters, training_flops_per_token
+from growlm.model.recompute import Checkpointing
 from growlm.optim.schedule import Rewarm, Schedule
 from growlm.recipe.grow import Grow
 from growlm.recipe.optimizer import Optimizer
+from growlm.recipe.sections import Ema
+from growlm.training.spikes import SpikeRule
 
 StageKind = Literal["scratch", "grown", "control"]
 
@@ -51,6 +54,8 @@ class Pace:
     """Steps between checkpoints to resume from."""
     keep: int
     """Checkpoints to resume from that are kept."""
+    keep_every: int | None
+    """Steps between checkpoints that are kept for good."""
     average_steps: tuple[int, ...]
     """Steps whose checkpoints go into the average; empty for none."""
 
@@ -58,7 +63,13 @@ class Pace:
     def checkpoint_steps(self) -> tuple[int, ...]:
         """Steps before the last after which a checkpoint is published."""
         regular = range(self.checkpoint_every, self.steps, self.checkpoint_every)
-        return tuple(sorted({*regular, *self.average_steps} - {self.steps}))
+        return tuple(sorted({*regular, *self.kept_steps} - {self.steps}))
+
+    @property
+    def kept_steps(self) -> frozenset[int]:
+        """Steps whose checkpoints stay when the stage is done."""
+        every = self.keep_every or self.steps
+        return frozenset({*range(every, self.steps, every), *self.average_steps})
 
     def validates(self, step: int) -> bool:
         """Return whether the model is validated after a step."""
@@ -77,10 +88,16 @@ class StagePlan:
     """Whether a token sees only tokens of its own document."""
     batch_tokens: int
     micro_sequences: int
+    activation_checkpointing: Checkpointing
+    """What a layer keeps for its backward pass."""
     optimizer: Optimizer
     schedule: Schedule
     rewarm: Rewarm | None
     """How much faster new parameters learn than old ones, where they do."""
+    ema: Ema | None
+    """The moving average of the weights, where there is one."""
+    spikes: SpikeRule | None
+    """Which steps are not taken, beside those that are not finite."""
     weights: Mapping[str, float]
     """Mixture weight by source; zeros are left out."""
 
@@ -88,6 +105,14 @@ class StagePlan:
     def config(self) -> GPTConfig:
         """The shape of the model."""
         return self.origin.config
+
+    def steps_to_go_back_to(self, step: int) -> tuple[int, ...]:
+        """Return the steps, up to one, whose checkpoints a roll-back may still ask for."""
+        if self.spikes is None or self.spikes.roll_back_after is None:
+            return ()
+        planned = [each for each in self.pace.checkpoint_steps if each <= step]
+        oldest = max((each for each in planned if each <= step - self.spikes.size), default=0)
+        return tuple(each for each in planned if each >= oldest)
 
     @property
     def sequences(self) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor
@@ -20,14 +19,17 @@ from growlm.growth.symmetry import depth_distance, unit_distances
 from growlm.model.gpt import GPT
 from growlm.optim.schedule import Resumed
 from growlm.optim.sharded import sharded_like
-from growlm.pipeline.beginning import first_state
+from growlm.pipeline.beginning import First, first_state
 from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windows
 from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
 from growlm.pipeline.keeping import latest_checkpoint, prune, publish
+from growlm.pipeline.mirroring import Mirrors, mirrors_of
 from growlm.pipeline.resuming import resumed_at_first, settled
+from growlm.pipeline.rollback import rolled_back
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
+from growlm.pipeline.timing import Clock
 from growlm.runlog import (
     AnyRecord,
     Apart,
@@ -39,22 +41,26 @@ from growlm.runlog import (
     Writer,
     read,
 )
-from growlm.training.device import choose_device, compile_layers, describe, why_not_compiled
+from growlm.training.device import (
+    choose_device,
+    compile_layers,
+    describe,
+    settled_kernel,
+    why_not_compiled,
+)
 from growlm.training.loop import Faster, train
+from growlm.training.memory import forget_peaks, memory_record
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
-
-RECENT = 20
-"""Steps whose median time predicts the time left."""
 
 
 def train_stage(job: Training) -> Iterator[Event]:
     """Train a stage to its end; what an earlier call left is gone on from.
 
     Raises:
-        Stopped: Somebody asked for it; a checkpoint was saved first.
-        TrainingError: The loss is no longer finite.
+        Stopped: Somebody asked for it, or the time is up; a checkpoint was saved first.
+        TrainingError: Loss, gradients or weights are no longer finite.
         CheckpointError: The checkpoint to go on from is damaged.
         CorpusError: Shards are damaged, or another tokenizer wrote them.
     """
@@ -66,22 +72,32 @@ def train_stage(job: Training) -> Iterator[Event]:
         job = replace(job, segments=segments_of(job.plan, job.stage, job.folder, job.data))
         job.world.say(job.stage.name)
     device = choose_device()
-    state, lineage = first_state(job, device)
+    first = first_state(job, device)
+    state = first.state
+    kernel, why = settled_kernel(
+        job.plan.experiment.attention,
+        job.stage.config,
+        device,
+        documents=job.stage.document_masking,
+    )
+    state.model.places.kernel = kernel
     reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
     if reason is None:
         compile_layers(state.model)
     elif job.plan.experiment.compile:
         yield Notice(text=f"layers are not compiled: {reason}; training is slower, not different")
     log = Writer(job.folder.log(job.stage.name) if job.world.leads else Path(os.devnull))
+    forget_peaks(device)
     try:
-        log.write(_start(state, job, device, compiled=reason is None))
-        yield from _notices(job, state, log)
+        attention = f"{kernel}: {why}"
+        log.write(_start(state, job, device, compiled=reason is None, attention=attention))
+        yield from _notices(job, first, log)
         with job.stop.deferring():
-            yield from _run(job, state, log, lineage)
+            yield from _run(job, state, log, first.lineage)
     finally:
         log.close()
     if job.stop.signal_number is not None:
-        raise _stopped(job, job.stop.signal_number, step=state.step)
+        raise _stopped(job, step=state.step)
 
 
 def _run(
@@ -92,22 +108,61 @@ def _run(
         job.folder, stage, tokens=job.plan.experiment.validation.tokens, device=device
     )
     validate = _validator(job, state, windows)
-    if state.step == 0:
+    if _to_be_validated(job, state):
         _write(log, validate())
     job = yield from _settled(job, state, log)
-    seconds: list[float] = []
+    mirrors = _mirrors(job, step=state.step)
+    try:
+        yield from _each_step(job, state, log, lineage=lineage, mirrors=mirrors, validate=validate)
+    finally:
+        mirrors.close()
+
+
+def _mirrors(job: Training, *, step: int) -> Mirrors:
+    if not job.world.leads:
+        return Mirrors(Path(os.devnull), (), step=step)
+    experiment, stage = job.plan.experiment, job.stage.name
+    return mirrors_of(job.folder, experiment.log, project=experiment.name, stage=stage, step=step)
+
+
+def _each_step(
+    job: Training,
+    state: TrainState,
+    log: Writer,
+    *,
+    lineage: tuple[Ancestor, ...],
+    mirrors: Mirrors,
+    validate: Callable[[], Iterator[AnyRecord]],
+) -> Iterator[Event]:
+    stage, device = job.stage, next(state.model.parameters()).device
+    clock = Clock(grace_seconds=job.stop.grace_seconds)
+    clock.recall(read(job.folder.log(stage.name)))
+    yield from clock.told_once()
     for record in _steps(job, state, device):
         log.write(record)
-        seconds = [*seconds[-RECENT + 1 :], record.seconds]
-        if stage.pace.validates(record.step):
-            _write(log, validate())
-        stopped_by = job.world.largest(job.stop.signal_number or 0)
+        clock.took(record.seconds)
+        yield from rolled_back(job, state, log)
         last = record.step == stage.pace.steps
-        if last or stopped_by or record.step in stage.pace.checkpoint_steps:
-            publish(job, state, log, lineage)
-        if stopped_by:
-            raise _stopped(job, stopped_by, step=record.step)
-        yield _progress(stage, record, median(seconds))
+        stopped = job.world.largest(job.stop.signal_number or 0)
+        if stage.pace.validates(record.step) and (last or not stopped):
+            _write(log, validate())
+            yield from (Notice(text=text) for text in mirrors.catch_up())
+        due = job.world.largest(int(job.stop.due(clock.ahead)))
+        if due or last or record.step in stage.pace.checkpoint_steps:
+            clock.save = publish(job, state, log, lineage)
+        if due and not last:
+            raise _stopped(job, step=record.step)
+        yield from clock.told_once()
+        yield _progress(stage, record, clock.step)
+
+
+def _to_be_validated(job: Training, state: TrainState) -> bool:
+    """Return whether a stage begins, or was stopped where it had no time to be validated."""
+    if state.step == 0:
+        return True
+    records = read(job.folder.log(job.stage.name))
+    done = any(isinstance(each, ValidationLoss) and each.step == state.step for each in records)
+    return job.stage.pace.validates(state.step) and not done
 
 
 def _settled(job: Training, state: TrainState, log: Writer) -> Generator[Event, None, Training]:
@@ -136,9 +191,9 @@ def _resumed(job: Training, state: TrainState, log: Writer) -> Generator[Event, 
     return stage
 
 
-def _stopped(job: Training, signal_number: int, *, step: int) -> Stopped:
+def _stopped(job: Training, *, step: int) -> Stopped:
     return Stopped(
-        signal_number,
+        job.stop.signal_number,
         saved=f"stage '{job.stage.name}' was saved at step {step} of {job.stage.pace.steps}",
         fix="the same command again: it goes on from there",
     )
@@ -158,6 +213,7 @@ def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[S
             micro_sequences=stage.micro_sequences,
             clip_norm=stage.optimizer.clip_norm,
             clip_value=stage.optimizer.clip_value,
+            z_loss=stage.optimizer.z_loss,
         ),
         faster=_faster(stage, state.model),
         world=job.world,
@@ -199,6 +255,7 @@ def _validator(
     job: Training, state: TrainState, windows: dict[str, Batch]
 ) -> Callable[[], Iterator[AnyRecord]]:
     plan = job.stage.origin.plan
+    device = next(state.model.parameters()).device
 
     def validate() -> Iterator[AnyRecord]:
         tokens = state.step * job.stage.batch_tokens
@@ -210,6 +267,7 @@ def _validator(
         )
         loss = mixed_loss(losses, job.stage.weights)
         yield ValidationLoss(step=state.step, tokens=tokens, loss=loss, losses=losses)
+        yield memory_record(device, step=state.step, tokens=tokens)
         if plan:
             weights = state.weights()  # of many ranks, all send their parts
             if job.world.leads:
@@ -228,25 +286,31 @@ def _copies(
         yield Copies(step=state.step, tokens=tokens, distance=distance, spaces=spaces)
 
 
-def _start(state: TrainState, job: Training, device: torch.device, *, compiled: bool) -> Start:
+def _start(
+    state: TrainState, job: Training, device: torch.device, *, compiled: bool, attention: str
+) -> Start:
     return Start(
         step=state.step,
         tokens=state.step * job.stage.batch_tokens,
         device=describe(device) + job.world.description,
         compiled=compiled,
+        attention=attention,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _notices(job: Training, state: TrainState, log: Writer) -> Iterator[Event]:
-    if job.stage.origin.parent_path is None or job.data.inherits or state.step:
-        return
-    text = (
-        f"stage '{job.stage.name}': its parent did not read these sources in this order (seed, "
-        "slot, block), so the sampler starts at 0 and may repeat what the parent has already seen"
-    )
-    log.write(LoggedNotice(step=0, tokens=0, text=text))
-    yield Notice(text=text)
+def _notices(job: Training, first: First, log: Writer) -> Iterator[Event]:
+    step, texts = first.state.step, [*first.notices]
+    if not (job.stage.origin.parent_path is None or job.data.inherits or step):
+        texts.append(
+            f"stage '{job.stage.name}': its parent did not read these sources in this order (seed, "
+            "slot, block), so the sampler starts at 0 and may repeat what the parent has already "
+            "seen"
+        )
+    for text in texts:
+        log.write(LoggedNotice(step=step, tokens=step * job.stage.batch_tokens, text=text))
+        yield Notice(text=text)
 
 
 def _progress(stage: StagePlan, record: Step, seconds: float) -> Progress:

@@ -1,6 +1,6 @@
 """The log step's material: everything a run has shown so far, as the report wants it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from growlm.corpus.ledger import Ledger, Status
 from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
-from growlm.pipeline import rates
+from growlm.pipeline import optimizing, rates
 from growlm.pipeline.data import Sources, packed_sources, stage_data
 from growlm.pipeline.exposing import ledger_of
 from growlm.pipeline.folder import RunFolder
@@ -31,6 +31,7 @@ from growlm.report.view import (
     CopiesPoint,
     EvaluationView,
     ExposureView,
+    MemoryView,
     RunView,
     SourceView,
     StageView,
@@ -38,7 +39,18 @@ from growlm.report.view import (
     TrainPoint,
     ValidationPoint,
 )
-from growlm.runlog import AnyRecord, Copies, Notice, Start, Step, ValidationLoss, read
+from growlm.runlog import (
+    AnyRecord,
+    Copies,
+    Memory,
+    Notice,
+    Rollback,
+    Start,
+    Step,
+    ValidationLoss,
+    read,
+)
+from growlm.training.spikes import UNDONE
 
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
@@ -100,6 +112,7 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         ),
         seconds=sum(each.seconds for each in train),
         complete=folder.final(stage.name).exists(),
+        skipped=_skipped(records),
         notices=tuple(each.text for each in records if isinstance(each, Notice)),
         certificate=_certificate(folder, stage),
         copies=tuple(
@@ -116,7 +129,36 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         ),
         evaluations=_evaluations(folder, stage.name),
         exposure=_exposure(folder.final(stage.name)),
+        memory=_memory([each for each in records if isinstance(each, Memory)]),
     )
+
+
+def _memory(records: Sequence[Memory]) -> MemoryView | None:
+    """Return the most of what a stage held, over all times that it was begun."""
+    if not records:
+        return None
+    gpus = [each.gpu for each in records if each.gpu is not None]
+    return MemoryView(
+        peak_resident_bytes=max(each.peak_resident_bytes for each in records),
+        peak_allocated_bytes=max((each.peak_allocated_bytes for each in gpus), default=None),
+        peak_reserved_bytes=max((each.peak_reserved_bytes for each in gpus), default=None),
+        retries=max((each.retries for each in gpus), default=0),
+        ooms=max((each.ooms for each in gpus), default=0),
+    )
+
+
+def _skipped(records: Sequence[AnyRecord]) -> dict[str, tuple[int, ...]]:
+    """Return the steps that left no trace in the weights, by why."""
+    whys: dict[int, str] = {}
+    for each in records:
+        if isinstance(each, Step) and each.skipped:
+            whys[each.step] = each.skipped
+        elif isinstance(each, Rollback):
+            whys |= dict.fromkeys(range(each.to + 1, each.step + 1), UNDONE)
+    return {
+        why: tuple(sorted(step for step, other in whys.items() if other == why))
+        for why in sorted({*whys.values()})
+    }
 
 
 def _exposure(path: Path) -> ExposureView | None:
@@ -218,14 +260,31 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
     clips = {"norm": optimizer.clip_norm, "value": optimizer.clip_value}
     clip = ", ".join(f"{kind} {limit:g}" for kind, limit in clips.items() if limit is not None)
     return {
-        "optimizer": "AdamW",
+        **optimizing.words(optimizer),
         **rates.words(stage),
-        "betas": f"{optimizer.betas[0]:g}, {optimizer.betas[1]:g}",
-        "eps": f"{optimizer.eps:g}",
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",
         "gradient clipping": clip or "none",
+        **_ema(stage),
+        "activation checkpointing": stage.activation_checkpointing,
+        **_spikes(stage),
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }
+
+
+def _ema(stage: StagePlan) -> dict[str, str]:
+    if stage.ema is None:
+        return {}
+    rhythm = "every step" if stage.ema.every == 1 else f"every {stage.ema.every:,} steps"
+    return {"moving average": f"decay {stage.ema.decay:g} a step, taken {rhythm}"}
+
+
+def _spikes(stage: StagePlan) -> dict[str, str]:
+    rule = stage.spikes
+    if rule is None:
+        return {}
+    words = f"not finite, or {rule.deviations:g} deviations over the latest {rule.size:,} steps"
+    back = f"; {rule.roll_back_after:,} of them: rolled back" if rule.roll_back_after else ""
+    return {"steps not taken": words + back}
 
 
 def _certificate(folder: RunFolder, stage: StagePlan) -> CertificateView | None:

@@ -45,6 +45,11 @@ class Experiment(Section, frozen=True):
     """What each of many ranks holds: `zero1` its part of the optimizer's state, and all weights
     during a step; `zero3` its part of both, but for the layer at work; `hybrid` the same within a
     node, and each node all of it."""
+    attention: Literal["auto", "sdpa", "triton", "flash"] = "auto"
+    """What mixes the values: torch's own attention, FlexAttention by Triton's kernel or by
+    FlashAttention's, or what is fastest where it runs and proves itself there."""
+    deterministic: bool = False
+    """Hold torch to algorithms that give the same bits in every run, at the cost of some speed."""
 
     source: tuple[Source, ...] = Field(min_length=1)
     """The sources, in the order of the mixture."""
@@ -202,8 +207,8 @@ def _check_schedule(stage: Stage) -> None:
         return
     if stage.schedule.kind == "resume":
         raise RecipeError(
-            f"stage.{stage.name}.schedule.kind to be one that begins anew, cosine or "
-            "warmup-stable-decay, in a stage that does not grow",
+            f"stage.{stage.name}.schedule.kind to be one that begins anew, cosine, linear, "
+            "warmup-stable-decay or constant, in a stage that does not grow",
             got="'resume', which goes on with a parent's",
             fix="cosine",
         )

@@ -2,22 +2,35 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
-from growlm.recipe.values import Beta, Section, Share
+from growlm.recipe.values import Beta, Section, Share, refusal
 
 
 class Optimizer(Section, frozen=True):
-    """AdamW."""
+    """AdamW, or Muon with AdamW for what it does not move."""
+
+    kind: Literal["adamw", "muon"] = "adamw"
+    """``muon`` moves the matrices inside the layers, and AdamW embeddings, head and vectors."""
 
     peak_lr: PositiveFloat
     """Learning rate at the top of the schedule."""
 
     betas: tuple[Beta, Beta] = (0.9, 0.95)
-    """Decay of the two moments."""
+    """Decay of AdamW's two moments."""
 
     eps: PositiveFloat = 1e-8
-    """Added to the root of the second moment."""
+    """Added to the root of AdamW's second moment."""
+
+    momentum: Beta = 0.95
+    """Decay of Muon's momentum."""
 
     weight_decay: NonNegativeFloat = 0.1
     """On matrices only."""
@@ -27,6 +40,21 @@ class Optimizer(Section, frozen=True):
 
     clip_value: PositiveFloat | None = None
     """Largest absolute value of each gradient entry."""
+
+    z_loss: NonNegativeFloat = 0.0
+    """Cost of a token's log^2 Z, Z being the sum of its exponentiated logits; no loss tells of it.
+    """
+
+    @model_validator(mode="after")
+    def has_momentum(self) -> "Optimizer":
+        """Refuse a momentum that nothing would have."""
+        if self.kind != "muon" and "momentum" in self.model_fields_set:
+            raise refusal(
+                'to leave momentum out where its kind is not "muon": AdamW has betas instead',
+                got=f"momentum = {self.momentum}",
+                fix='kind = "muon", or betas',
+            )
+        return self
 
 
 class Rewarm(Section, frozen=True):
@@ -55,6 +83,22 @@ class Cosine(Section, frozen=True):
     """In a stage that grows: let new parameters learn faster than old ones for a while."""
 
 
+class Linear(Section, frozen=True):
+    """Linear warm-up, then a straight line down to a share of the peak."""
+
+    kind: Literal["linear"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt
+    """Steps from 0 to the peak."""
+
+    final_lr_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Learning rate at the end, as a share of the peak."""
+
+    rewarm: Rewarm | None = None
+    """In a stage that grows: let new parameters learn faster than old ones for a while."""
+
+
 class WarmupStableDecay(Section, frozen=True):
     """Linear warm-up, a plateau, and a linear decay at the end."""
 
@@ -74,6 +118,19 @@ class WarmupStableDecay(Section, frozen=True):
     """In a stage that grows: let new parameters learn faster than old ones for a while."""
 
 
+class Constant(Section, frozen=True):
+    """Linear warm-up, then the peak to the end."""
+
+    kind: Literal["constant"]
+    """Which schedule."""
+
+    warmup_steps: NonNegativeInt
+    """Steps from 0 to the peak."""
+
+    rewarm: Rewarm | None = None
+    """In a stage that grows: let new parameters learn faster than old ones."""
+
+
 class Resume(Section, frozen=True):
     """In a stage that grows: the parent's schedule, from the step where its loss was the child's.
 
@@ -91,4 +148,6 @@ class Resume(Section, frozen=True):
     """Let new parameters learn faster than old ones for a while."""
 
 
-Schedule = Annotated[Cosine | WarmupStableDecay | Resume, Field(discriminator="kind")]
+Schedule = Annotated[
+    Cosine | Linear | WarmupStableDecay | Constant | Resume, Field(discriminator="kind")
+]

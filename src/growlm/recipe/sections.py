@@ -208,6 +208,16 @@ class Average(Section, frozen=True):
     """Share of the stage's steps that they are taken from, evenly."""
 
 
+class Ema(Section, frozen=True):
+    """An exponential moving average of a stage's weights, evaluated beside its end."""
+
+    decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    """Share of the average that a step keeps; the steps before count for less and less."""
+
+    every: PositiveInt = 1
+    """Steps between two weights that it takes in."""
+
+
 class LastWord(Section, frozen=True):
     """A last-word task in LAMBADA's form, built from held-out documents."""
 
@@ -234,8 +244,12 @@ class Evaluate(Section, frozen=True):
     """Tokens scored at once."""
 
 
+MirrorName = Literal["wandb", "trackio"]
+"""A service that can show a run as it goes."""
+
+
 class Log(Section, frozen=True):
-    """What the training log says beyond what the program measures."""
+    """What the training log says beyond what the program measures, and who else shows it."""
 
     title: str
     """The heading."""
@@ -245,3 +259,7 @@ class Log(Section, frozen=True):
 
     sources: tuple[str, ...] = ()
     """Sources and credits, Markdown, one line each."""
+
+    mirrors: tuple[MirrorName, ...] = ()
+    """Services that show the run log as it grows, where they are installed; TensorBoard's files are
+    written always."""

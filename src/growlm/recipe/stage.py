@@ -1,10 +1,14 @@
 """The stage section: one stretch of training at a fixed shape."""
 
+from typing import Literal
+
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from growlm.recipe.grow import Control, Grow
 from growlm.recipe.model import Model
 from growlm.recipe.optimizer import Optimizer, Schedule
+from growlm.recipe.sections import Ema
+from growlm.recipe.spikes import Spikes
 from growlm.recipe.values import Name, Section, Tokens, check_one_of, refusal
 
 
@@ -38,11 +42,21 @@ class Stage(Section, frozen=True):
     micro_batch: Tokens | None = None
     """Tokens in one forward pass; the largest part of the batch up to 16,384 when absent."""
 
+    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    """What a layer keeps for its backward pass: everything; products of matrices and what attention
+    gives; or its input alone. The rest is computed again."""
+
     optimizer: Optimizer
     """The optimizer."""
 
     schedule: Schedule
     """The learning rate over the steps."""
+
+    ema: Ema | None = None
+    """A moving average of the weights, if any."""
+    spikes: Spikes | None = None
+    """Which steps stand out so far that they are not taken; when absent, those alone whose loss or
+    gradient is no finite number."""
 
     weights: dict[str, NonNegativeFloat] = Field(default_factory=dict[str, NonNegativeFloat])
     """Mixture weights by source, where they differ from the sources' own."""
@@ -55,6 +69,9 @@ class Stage(Section, frozen=True):
 
     keep: PositiveInt = 2
     """Checkpoints to resume from that are kept."""
+
+    keep_every: Tokens | None = None
+    """Tokens between checkpoints that are kept for good; none are when absent."""
 
     @model_validator(mode="after")
     def one_origin(self) -> "Stage":

@@ -10,12 +10,13 @@ from growlm.report.view import EvaluationView, RunView, StageView
 
 HEIGHT = 240
 
-SHAPES = {"final": "circle", "average": "triangle-up", "grown": "square"}
+SHAPES = {"final": "circle", "average": "triangle-up", "ema": "diamond", "grown": "square"}
 """The mark of each kind of checkpoint."""
 
 _NAMES = {
     "final": "circles: the end of the stage",
     "average": "triangles: the average of its last checkpoints",
+    "ema": "diamonds: the moving average of its weights",
     "grown": "squares: straight after growth, untrained",
 }
 

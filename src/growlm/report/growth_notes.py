@@ -171,10 +171,10 @@ def _annealed(stage: StageView, origin: str, parent: StageView | None) -> str:
             f"{code(stage.name)} grew from the end of {code(parent.name)}, whose learning rate had "
             f"fallen to {share(left)} of its peak."
         )
-    if PurePosixPath(origin).name.startswith("average"):
-        return (
-            f"{code(stage.name)} grew from an average of checkpoints, which is a form of annealing."
-        )
+    name = PurePosixPath(origin).name
+    if name.startswith("average") or name == "ema":
+        what = "a moving average of weights" if name == "ema" else "an average of checkpoints"
+        return f"{code(stage.name)} grew from {what}, which is a form of annealing."
     return ""
 
 

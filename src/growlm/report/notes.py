@@ -10,6 +10,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "No control": growth_notes.uncontrolled,
     "Unfinished": training_notes.unfinished,
     "Losses that are not finite": training_notes.not_finite,
+    "Steps not taken": training_notes.skipped,
     "Divergence": training_notes.diverged,
     "One seed": growth_notes.one_seed,
     "Extrapolation": growth_notes.extrapolated,
@@ -26,6 +27,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "Overfitting": training_notes.overfitting,
     "Longer contexts": score_notes.long_contexts,
     "Capped documents": data_notes.capped,
+    "Memory": training_notes.memory,
     "Time and FLOPs": training_notes.utilisation,
     "While training": training_notes.notices,
 }

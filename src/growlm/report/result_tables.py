@@ -17,7 +17,12 @@ from growlm.report.words import (
     table,
 )
 
-CHECKPOINTS = {"final": "end of stage", "average": "average", "grown": "as grown"}
+CHECKPOINTS = {
+    "final": "end of stage",
+    "average": "average",
+    "ema": "moving average",
+    "grown": "as grown",
+}
 """What tables call each kind of checkpoint."""
 
 

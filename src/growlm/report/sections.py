@@ -70,7 +70,14 @@ def _model(view: RunView) -> str:
 
 
 def _training(view: RunView) -> str:
-    return tables.training(view)
+    return _body(
+        tables.training(view),
+        _headed(
+            "Memory",
+            "The most that was held at any validation, by the process and on its GPU.",
+            tables.memory(view),
+        ),
+    )
 
 
 def _curves(view: RunView) -> str:

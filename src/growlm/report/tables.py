@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from growlm.base.units import format_bytes
 from growlm.report.curves import last_loss, perplexity
-from growlm.report.view import CertificateView, RunView, StageView
+from growlm.report.view import CertificateView, MemoryView, RunView, StageView
 from growlm.report.words import (
     ARROW,
     COPIED,
@@ -136,6 +136,34 @@ def _settings(stage: StageView) -> dict[str, str]:
         "Document masking": quantity(stage.document_masking),
         **{label(key): plain(value) for key, value in stage.hyperparameters.items()},
     }
+
+
+def memory(view: RunView) -> str:
+    """Return the table of the most memory that each stage held, where it was watched."""
+    held = [(stage.name, stage.memory) for stage in view.stages if stage.memory is not None]
+    gpu = any(found.peak_reserved_bytes for _, found in held)
+    header = ["Stage", "Main memory"]
+    header += ["GPU, in tensors", "reserved", "of it in no tensor", "retries", "failures"] * gpu
+    rows = [
+        [code(name), format_bytes(float(found.peak_resident_bytes)), *_gpu(found, shown=gpu)]
+        for name, found in held
+    ]
+    return table(header, rows, words=(0,))
+
+
+def _gpu(found: MemoryView, *, shown: bool) -> list[str]:
+    if not shown:
+        return []
+    if found.peak_reserved_bytes is None or found.peak_allocated_bytes is None:
+        return [NOTHING] * 5
+    gap = found.peak_reserved_bytes - found.peak_allocated_bytes
+    return [
+        format_bytes(float(found.peak_allocated_bytes)),
+        format_bytes(float(found.peak_reserved_bytes)),
+        share(gap / max(found.peak_reserved_bytes, 1)),
+        f"{found.retries:,}",
+        f"{found.ooms:,}",
+    ]
 
 
 def _side_by_side(shown: Sequence[StageView], rows: Callable[[StageView], dict[str, str]]) -> str:

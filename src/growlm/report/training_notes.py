@@ -1,6 +1,7 @@
 """Notes on the training: losses that went wrong, stages cut short, time against FLOPs."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from growlm.report.words import (
     listing,
     number,
     plain,
+    plural,
     share,
 )
 
@@ -23,6 +25,9 @@ DIVERGED = 1.05
 
 OVERFIT_NATS = 0.1
 """Nats by which the training loss may lie under the validation loss."""
+
+FRAGMENTED = 0.05
+"""Share of reserved memory in no tensor that is worth saying."""
 
 UTILISATION = 1.1
 """Ratio of two stages' FLOPs per second that is worth saying."""
@@ -38,6 +43,35 @@ def not_finite(view: RunView) -> tuple[str, ...]:
     ]
     meaning = "Such points are left out of the charts, and an end like that is no result."
     return (*found, meaning) if found else ()
+
+
+WHYS = {
+    "not finite": "had a loss or a gradient that is not finite",
+    "spike": "had a loss or a gradient that stood out",
+    "rolled back": "went before a roll-back",
+}
+"""Why a step was not taken, in words."""
+
+STEPS_NAMED = 5
+"""Steps of one kind that a note names."""
+
+
+def skipped(view: RunView) -> tuple[str, ...]:
+    """Say which steps were read and not learned."""
+    found = [
+        f"{plural(len(steps), 'step')} of {code(stage.name)} {WHYS.get(why, why)} and left no "
+        f"trace in the weights: {_named(steps)} of {stage.steps:,}."
+        for stage in view.stages
+        for why, steps in stage.skipped.items()
+    ]
+    meaning = "What these steps read was not learned, and is no exposure."
+    return (*found, meaning) if found else ()
+
+
+def _named(steps: Sequence[int]) -> str:
+    numbers = [f"{step:,}" for step in steps[:STEPS_NAMED]]
+    more = len(steps) - len(numbers)
+    return listing([*numbers, f"{more:,} more"] if more else numbers)
 
 
 def diverged(view: RunView) -> tuple[str, ...]:
@@ -119,6 +153,30 @@ def notices(view: RunView) -> tuple[str, ...]:
     return tuple(
         f"{code(stage.name)}: {plain(text)}" for stage in view.stages for text in stage.notices
     )
+
+
+def memory(view: RunView) -> tuple[str, ...]:
+    """Say where a GPU's memory was short, or held in pieces that nothing fitted."""
+    return tuple(text for stage in view.stages if (text := _memory(stage)))
+
+
+def _memory(stage: StageView) -> str:
+    found = stage.memory
+    if found is None or not found.peak_reserved_bytes or found.peak_allocated_bytes is None:
+        return ""
+    gap = 1 - found.peak_allocated_bytes / found.peak_reserved_bytes
+    if found.retries:
+        return (
+            f"{code(stage.name)} ran short of GPU memory {found.retries:,} times: each time the "
+            "allocator gave back what it kept and waited for the GPU. A smaller micro_batch, or "
+            "activation_checkpointing, gives it room."
+        )
+    if gap > FRAGMENTED:
+        return (
+            f"{share(gap)} of the GPU memory that {code(stage.name)} reserved was in no tensor, "
+            "even when it was fullest."
+        )
+    return ""
 
 
 def utilisation(view: RunView) -> tuple[str, ...]:

@@ -194,8 +194,9 @@ class LastWordView(View, frozen=True):
 class EvaluationView(View, frozen=True):
     """Scores of one checkpoint at one context."""
 
-    checkpoint: Literal["final", "average", "grown"]
-    """The stage's end, an average of its last checkpoints, or its start, straight after growth."""
+    checkpoint: Literal["final", "average", "ema", "grown"]
+    """The stage's end, an average of its last checkpoints, the moving average of its weights, or
+    its start, straight after growth."""
     context: int
     """Tokens the model could see."""
     multiple: int
@@ -238,6 +239,21 @@ class ExposureView(View, frozen=True):
     """Stages of its lineage whose data nobody knows."""
     benchmarks: tuple[BenchmarkView, ...]
     """What was searched for."""
+
+
+class MemoryView(View, frozen=True):
+    """What memory a stage's training held."""
+
+    peak_resident_bytes: int
+    """The most of the process in main memory."""
+    peak_allocated_bytes: int | None = None
+    """The most in tensors of a GPU; None on a CPU."""
+    peak_reserved_bytes: int | None = None
+    """The most asked of its driver."""
+    retries: int = 0
+    """Times that the GPU's allocator gave back what it kept, for nothing that fits was free."""
+    ooms: int = 0
+    """Times that it found no memory even so."""
 
 
 class StageView(View, frozen=True):
@@ -291,6 +307,8 @@ class StageView(View, frozen=True):
     """Wall-clock time of training."""
     complete: bool
     """Whether all steps are done."""
+    skipped: Mapping[str, tuple[int, ...]] = {}
+    """Steps that were read and not learned, by why."""
     notices: tuple[str, ...]
     """What the trainer wanted said."""
     certificate: CertificateView | None
@@ -301,6 +319,8 @@ class StageView(View, frozen=True):
     """Scores of the stage's checkpoints."""
     exposure: ExposureView | None = None
     """Of its last checkpoint; None before there is one."""
+    memory: MemoryView | None = None
+    """The most at any of its validations; None before there is one."""
 
 
 class RunView(View, frozen=True):

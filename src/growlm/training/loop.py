@@ -1,16 +1,16 @@
 """The training loop: a generator of step records. Whoever iterates it decides what to do."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from growlm.base.errors import TrainingError
 from growlm.optim.adamw import set_lr
 from growlm.optim.rewarm import Entries
 from growlm.optim.schedule import Schedule
 from growlm.runlog import Step
 from growlm.training.parallel import ALONE, World
+from growlm.training.spikes import Watch, Why
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings, train_step
 
@@ -52,7 +52,7 @@ def train(
         world: The ranks that share each batch.
 
     Raises:
-        TrainingError: The loss is no longer a finite number.
+        TrainingError: Loss or gradient were not finite, three times in a row.
     """
     while state.step < steps:
         start = time.perf_counter()
@@ -66,26 +66,23 @@ def train(
             settings,
             entries=faster.entries if faster else (),
             factor=faster.factor(state.step) if faster else 1.0,
+            judge=partial(_judged, state.watch, state.step + 1),
             world=world,
         )
-        loss = float(result.loss)
-        _check_finite(loss, step=state.step, lr=lr)
         state.step += 1
+        if state.ema is not None:
+            state.ema.update(state.weights(), step=state.step)
         state.cursor += batch.ids.shape[0]
         yield Step(
             step=state.step,
             tokens=state.step * batch.targets,
-            loss=loss,
+            loss=float(result.loss),
             lr=lr,
             gradient_norm=float(result.gradient_norm),
             seconds=time.perf_counter() - start,
+            skipped=result.skipped,
         )
 
 
-def _check_finite(loss: float, *, step: int, lr: float) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            "a finite loss",
-            got=f"{loss} at step {step + 1}, learning rate {lr:.3g}",
-            fix="a lower peak_lr or a longer warm-up; earlier checkpoints are kept",
-        )
+def _judged(watch: Watch, step: int, loss: float, norm: float) -> Why | None:
+    return watch.judge(step, loss=loss, norm=norm)

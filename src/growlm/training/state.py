@@ -1,7 +1,7 @@
 """The state of a stage: everything that a resume needs, in one object."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -9,8 +9,10 @@ from torch import Tensor
 from growlm.base.seeds import seed_for
 from growlm.model.gpt import GPT
 from growlm.optim.adamw import load_state_tensors, state_tensors
+from growlm.optim.ema import Ema
 from growlm.optim.sharded import sharded_like, whole
 from growlm.training.parallel import ALONE, World
+from growlm.training.spikes import Watch
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,9 +22,13 @@ class TrainState:
     model: GPT
     optimizer: torch.optim.Optimizer
     step: int
-    """Optimizer steps done in this stage."""
+    """Optimizer steps done in this stage, those that were not taken included."""
     cursor: int
     """Samples the sampler has emitted, over the whole lineage."""
+    ema: Ema | None = None
+    """The moving average of the weights, where one is kept."""
+    watch: Watch = field(default_factory=Watch)
+    """What decides whether a step is taken, and which were not."""
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights by name; whole ones, which the first of many ranks alone gets."""

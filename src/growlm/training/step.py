@@ -13,6 +13,10 @@ from growlm.model.loss import IGNORED, cross_entropy_sum
 from growlm.optim.clipping import clip_gradients
 from growlm.optim.rewarm import Entries, step_farther
 from growlm.training.parallel import ALONE, World
+from growlm.training.spikes import Why
+
+Judge = Callable[[float, float], Why | None]
+"""From a step's loss and the norm of its gradient to why it is not to be taken, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,8 @@ class StepSettings:
     """Largest norm of the whole gradient, or no limit."""
     clip_value: float | None
     """Largest absolute value of a gradient entry, or no limit."""
+    z_loss: float = 0.0
+    """What a token's log^2 Z costs beside its loss; it moves weights, and no loss tells of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,12 @@ class StepResult:
     """Mean loss of the targets that carry one, before the update, nats per token; 0 if none do."""
     gradient_norm: Float[Tensor, ""]
     """Norm of the whole gradient before clipping."""
+    skipped: Why | None
+    """Why the update was not taken; None where it was."""
+
+
+def _take(_loss: float, _norm: float) -> None:
+    """Let every step be taken."""
 
 
 def train_step(
@@ -103,6 +115,7 @@ def train_step(
     *,
     entries: Entries = (),
     factor: float = 1.0,
+    judge: Judge = _take,
     world: World = ALONE,
 ) -> StepResult:
     """Take one step on a batch; its micro-batches add up to the same gradient.
@@ -118,18 +131,20 @@ def train_step(
         settings: Micro-batch and clipping.
         entries: Those that move ``factor`` times as far as the learning rate says.
         factor: As said.
+        judge: Asked before the update; a step that is not taken leaves weights and moments as they
+            were, bit for bit.
         world: The ranks that share the batch; each is given all of it.
     """
     model.train()
     counted = batch.counted_targets
     if not counted:
         nothing = torch.zeros((), device=batch.ids.device)
-        return StepResult(loss=nothing, gradient_norm=nothing)
+        return StepResult(loss=nothing, gradient_norm=nothing, skipped=None)
     losses: list[Tensor] = []
     micro_batches = list(batch.share(world).split(settings.micro_sequences))
     for number, micro_batch in enumerate(micro_batches, start=1):
         world.begin_micro_batch(model, last=number == len(micro_batches))
-        loss = batch_loss_sum(model, micro_batch) / counted
+        loss = batch_loss_sum(model, micro_batch, z_loss=settings.z_loss) / counted
         loss.backward()
         losses.append(loss.detach())
     norm = clip_gradients(
@@ -138,13 +153,22 @@ def train_step(
         max_norm=settings.clip_norm,
         max_value=settings.clip_value,
     )
-    step_farther(optimizer, entries, factor=factor)
+    loss = world.sum(torch.stack(losses).sum())
+    skipped = judge(float(loss), float(norm))
+    if skipped is None:
+        step_farther(optimizer, entries, factor=factor)
     optimizer.zero_grad(set_to_none=True)
-    return StepResult(loss=world.sum(torch.stack(losses).sum()), gradient_norm=norm)
+    return StepResult(loss=loss, gradient_norm=norm, skipped=skipped)
 
 
-def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:
-    """Return the summed loss of a batch, computed in the device's working precision."""
+def batch_loss_sum(model: GPT, batch: Batch, *, z_loss: float = 0.0) -> Float[Tensor, ""]:
+    """Return the summed loss of a batch, computed in the device's working precision.
+
+    Args:
+        model: What predicts.
+        batch: What it predicts.
+        z_loss: What a token's log^2 Z costs in the gradient; the value is without.
+    """
     device = batch.ids.device.type
     targets_BT = batch.ids[:, 1:]
     if batch.counted is not None:
@@ -158,4 +182,5 @@ def batch_loss_sum(model: GPT, batch: Batch) -> Float[Tensor, ""]:
         model.head_weight,
         targets_BT.flatten(),
         vocab_size=model.config.vocab_size,
+        z_loss=z_loss,
     )

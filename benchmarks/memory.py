@@ -1,0 +1,170 @@
+"""The memory that ``growlm plan`` foresees, against what a GPU's allocator has at its fullest.
+
+``python benchmarks/memory.py`` prints a table of shapes and checkpointing modes; it needs CUDA.
+"""
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from growlm.model.config import GPTConfig
+from growlm.model.gpt import GPT
+from growlm.model.init import initialize
+from growlm.model.loss import CHUNK_TOKENS
+from growlm.model.memory import CUDA, Load, Setup, needs
+from growlm.model.recompute import MODES, Checkpointing
+from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.training.device import compile_layers, describe
+from growlm.training.memory import forget_peaks, gpu_memory
+from growlm.training.step import Batch, StepSettings, train_step
+
+OPTIMIZER = AdamWSettings(peak_lr=1e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+STEPS = 3
+"""Steps before the one that is watched: moments are there, and layers are compiled."""
+MICRO_BATCHES = 2
+
+REFERENCE = GPTConfig(
+    layers=18,
+    heads=12,
+    kv_heads=12,
+    width=1_536,
+    head_width=128,
+    mlp=6_144,
+    context=1_024,
+    vocab_size=50_277,
+    padded_vocab_size=50_304,
+    positions="alibi",
+    norm="layernorm",
+    activation="gelu",
+    parallel=False,
+    qk_norm=False,
+    qkv_bias=True,
+    output_bias=True,
+    mlp_bias=True,
+    norm_bias=True,
+    tied=True,
+    norm_eps=1e-5,
+    rotary_base=10_000.0,
+    rotary_share=1.0,
+    dropout=0.1,
+    attention_dropout=0.0,
+)
+KINDS: dict[str, dict[str, Any]] = {
+    "reference": {},
+    "rotary, swiglu": {
+        "norm": "rmsnorm",
+        "activation": "swiglu",
+        "positions": "rotary",
+        "dropout": 0.0,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One shape, planned and measured; bytes."""
+
+    shape: str
+    checkpointing: Checkpointing
+    micro_batch: int
+    planned: int
+    allocated: int
+    reserved: int
+
+    @property
+    def error(self) -> float:
+        """How far the plan is off, as a share of what was allocated."""
+        return self.planned / self.allocated - 1
+
+
+def cases(sequences: int) -> Iterator[tuple[str, GPTConfig, Checkpointing, Load]]:
+    """Yield every case."""
+    shapes = {
+        f"{layers} layers, context {context}, {kind}": (
+            replace(REFERENCE, layers=layers, context=context, **changes),
+            Load(sequences=sequences * 1_024 // context, context=context),
+        )
+        for layers, context, (kind, changes) in itertools.product(
+            (6, 18), (512, 1_024, 2_048), KINDS.items()
+        )
+    }
+    for (name, (config, load)), mode in itertools.product(shapes.items(), MODES):
+        yield name, config, mode, load
+
+
+def measured(
+    config: GPTConfig, mode: Checkpointing, load: Load, *, compiled: bool
+) -> tuple[int, int]:
+    """Return the most bytes allocated and reserved in a step."""
+    device = torch.device("cuda")
+    torch.cuda.empty_cache()
+    model = GPT(config).to(device)
+    initialize(model, torch.Generator(device).manual_seed(1))
+    model.checkpoint_layers(mode)
+    if compiled:
+        compile_layers(model)
+    optimizer = adamw(model, OPTIMIZER)
+    settings = StepSettings(micro_sequences=load.sequences, clip_norm=1.0, clip_value=None)
+    size = (load.sequences * MICRO_BATCHES, load.context + 1)
+    batch = Batch(
+        ids=torch.randint(0, config.vocab_size, size, device=device), documents=None, counted=None
+    )
+    for step in range(STEPS + 1):
+        if step == STEPS:
+            forget_peaks(device)
+        train_step(model, optimizer, batch, settings)
+    found = gpu_memory(torch.cuda.memory_stats(device))
+    return found.peak_allocated_bytes, found.peak_reserved_bytes
+
+
+def row(name: str, config: GPTConfig, *, mode: Checkpointing, load: Load, compiled: bool) -> Row:
+    """Return one case, planned and measured."""
+    setup = Setup(
+        load=load,
+        accumulates=True,
+        chunk_tokens=CHUNK_TOKENS,
+        checkpointing=mode,
+        moments="float32",
+        sharding="replicated",
+        devices=1,
+        numbers=CUDA,
+    )
+    allocated, reserved = measured(config, mode, load, compiled=compiled)
+    return Row(
+        shape=name,
+        checkpointing=mode,
+        micro_batch=load.tokens,
+        planned=needs(config, setup).peak,
+        allocated=allocated,
+        reserved=reserved,
+    )
+
+
+def main() -> None:
+    """Print the table, and write it as JSON if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--sequences", type=int, default=8, help="of 1,024 tokens, in a micro-batch"
+    )
+    parser.add_argument("--eager", action="store_true", help="leave layers uncompiled")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("expected a GPU; got none. Try a machine that has one.")
+    print(describe(torch.device("cuda")))
+    for name, config, mode, load in cases(options.sequences):
+        found = row(name, config, mode=mode, load=load, compiled=not options.eager)
+        if options.json:
+            print(json.dumps({**asdict(found), "error": found.error}))
+        else:
+            sizes = (f"{each / 2**30:.2f}" for each in (found.planned, found.allocated))
+            print(f"{name}, {mode}: {' GiB planned, '.join(sizes)} GiB, {found.error:+.1%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,384 @@
+"""Planning a run on devices: whether each stage fits, what would help, how long, how much."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any, Literal, get_args
+
+from growlm.model.cost import training_flops_per_token
+from growlm.model.loss import CHUNK_TOKENS
+from growlm.model.memory import (
+    CPU,
+    CUDA,
+    Load,
+    Moments,
+    Needs,
+    Numbers,
+    Setup,
+    Sharding,
+    needs,
+)
+from growlm.model.recompute import MODES, Checkpointing
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.plan import Plan
+from growlm.pipeline.stageplan import StagePlan
+from growlm.runlog import Start, Step, read
+
+MIB = 2**20
+
+CONTEXT_BYTES = 512 * MIB
+"""What a CUDA context and its kernels take: assumed, not measured."""
+
+COLLECTIVE_BYTES = 256 * MIB
+"""What collectives take where there are several devices: assumed, not measured."""
+
+GAP_SHARE = 0.05
+"""What the allocator reserves beyond what is allocated, as a share of it: assumed, not measured."""
+
+HALVING_SLOWDOWN = 0.02
+SELECTIVE_SLOWDOWN = 0.03
+ZERO_3_SLOWDOWN = 0.05
+"""Time that a micro-batch of half the size, pointwise work done twice, and gathering weights for
+every pass add: assumed, and used only to say what is cheapest."""
+
+RECENT = 20
+"""Steps of a run log whose median time is its speed."""
+
+WAYS = 6
+"""Ways to make a stage fit that are told, at most."""
+
+Place = Literal["cuda", "cpu"]
+Known = Literal["stated", "assumed", "measured"]
+
+_NUMBERS: Mapping[Place, Numbers] = {"cuda": CUDA, "cpu": CPU}
+_LEVELS: Mapping[str, tuple[str, ...]] = {
+    "sharding": get_args(Sharding),
+    "checkpointing": MODES,
+    "moments": get_args(Moments),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a run is planned on: devices of one kind."""
+
+    place: Place
+    memory_bytes: int
+    """Of each device."""
+    devices: int
+    price_per_hour: float | None
+    """Of each device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """The speed that somebody states or assumes, where no run log knows it."""
+
+    tokens_per_second: float | None
+    """Of each device."""
+    mfu: float | None
+    """Model FLOPs utilisation: a share of the device's peak."""
+    peak_flops: float | None
+    """FLOPs per second of each device, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How fast a stage trains on one device."""
+
+    tokens_per_second: float
+    known: Known
+    words: str
+    """Where it comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way to make a stage fit."""
+
+    micro_batch: int
+    """Tokens."""
+    sharding: Sharding
+    checkpointing: Checkpointing
+    moments: Moments
+    bytes: int
+    """Of one device, what is assumed included."""
+    slowdown: float
+    """Time that it is taken to add, as a share: an assumption, but for layers computed again."""
+    settings: tuple[str, ...]
+    """Values of ``--set`` that ask for it."""
+    missing: tuple[str, ...]
+    """What it needs and this growlm cannot do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOutlook:
+    """What a stage needs of one device, and of everybody's time and money."""
+
+    name: str
+    parameters: int
+    context: int
+    batch: int
+    micro_batch: int
+    """Tokens."""
+    micro_batches: int
+    """Of one device in one step."""
+    checkpointing: Checkpointing
+    needs: Needs
+    assumed: Mapping[str, int]
+    """Bytes that no tensor accounts for, by what they are."""
+    bytes: int
+    """The peak and what is assumed."""
+    fits: bool
+    largest_micro_batch: int | None
+    """Tokens, with the recipe's settings; None if not even one sequence fits."""
+    ways: tuple[Way, ...]
+    """To make it fit, if it does not: those that keep the numbers first, then the fastest."""
+    tokens: int
+    flops_per_token: float
+    """Of the ledger: half of the attention matrix is counted."""
+    flops_per_token_whole: float
+    """Of MFU: the whole attention matrix is counted."""
+    flops: float
+    speed: Speed | None
+    seconds: float | None
+    cost: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a recipe needs of a machine."""
+
+    name: str
+    machine: Machine
+    stages: tuple[StageOutlook, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+def outlook(
+    plan: Plan, machine: Machine, assumption: Assumption, folder: RunFolder | None
+) -> Outlook:
+    """Return what a plan needs of a machine, before anything runs.
+
+    Args:
+        plan: The plan.
+        machine: The devices.
+        assumption: The speed, where no run log knows it.
+        folder: The run's folder if it is there: its run logs know how fast it was.
+    """
+    return Outlook(
+        name=plan.experiment.name,
+        machine=machine,
+        stages=tuple(
+            _stage(stage, machine, _speed(stage, assumption, folder)) for stage in plan.stages
+        ),
+    )
+
+
+def _stage(stage: StagePlan, machine: Machine, speed: Speed | None) -> StageOutlook:
+    setup = _setup(stage, machine)
+    found = needs(stage.config, setup)
+    total = _total(found, machine)
+    fits = total <= machine.memory_bytes
+    fitting = _largest(stage, machine, setup, most=stage.sequences)
+    whole = training_flops_per_token(stage.config, context=stage.context, causal=1.0)
+    seconds = stage.tokens / speed.tokens_per_second / machine.devices if speed else None
+    price = machine.price_per_hour
+    cost = None if seconds is None or price is None else seconds / 3600 * price * machine.devices
+    return StageOutlook(
+        name=stage.name,
+        parameters=stage.parameters,
+        context=stage.context,
+        batch=stage.batch_tokens,
+        micro_batch=stage.micro_sequences * stage.context,
+        micro_batches=_micro_batches(stage, machine, stage.micro_sequences),
+        checkpointing=stage.activation_checkpointing,
+        needs=found,
+        assumed=_assumed(found, machine),
+        bytes=total,
+        fits=fits,
+        largest_micro_batch=fitting * stage.context if fitting else None,
+        ways=() if fits else _ways(stage, machine, setup),
+        tokens=stage.tokens,
+        flops_per_token=stage.flops_per_token,
+        flops_per_token_whole=whole,
+        flops=stage.flops,
+        speed=speed,
+        seconds=seconds,
+        cost=cost,
+        notes=tuple(_notes(stage, machine)),
+    )
+
+
+def _setup(stage: StagePlan, machine: Machine) -> Setup:
+    """Return how the recipe says that a stage is trained, every device with all of it."""
+    setup = Setup(
+        load=Load(sequences=1, context=stage.context, document_masking=stage.document_masking),
+        accumulates=False,
+        chunk_tokens=CHUNK_TOKENS,
+        checkpointing=stage.activation_checkpointing,
+        moments="float32",
+        sharding="replicated",
+        devices=machine.devices,
+        numbers=_NUMBERS[machine.place],
+    )
+    return _with(setup, stage, machine, stage.micro_sequences)
+
+
+def _with(setup: Setup, stage: StagePlan, machine: Machine, sequences: int) -> Setup:
+    """Return a setup with another micro-batch."""
+    return replace(
+        setup,
+        load=replace(setup.load, sequences=sequences),
+        accumulates=_micro_batches(stage, machine, sequences) > 1,
+    )
+
+
+def _micro_batches(stage: StagePlan, machine: Machine, sequences: int) -> int:
+    return max(1, math.ceil(stage.sequences / sequences / machine.devices))
+
+
+def _assumed(found: Needs, machine: Machine) -> dict[str, int]:
+    if machine.place == "cpu":
+        return {}
+    return {
+        "CUDA context": CONTEXT_BYTES,
+        "allocator gap": round(GAP_SHARE * found.peak),
+        **({"collectives": COLLECTIVE_BYTES} if machine.devices > 1 else {}),
+    }
+
+
+def _total(found: Needs, machine: Machine) -> int:
+    return found.peak + sum(_assumed(found, machine).values())
+
+
+def _largest(stage: StagePlan, machine: Machine, setup: Setup, *, most: int) -> int | None:
+    """Return the most sequences, a part of the batch, with which a setup fits, or None."""
+    for sequences in range(most, 0, -1):
+        if stage.sequences % sequences == 0:
+            changed = _with(setup, stage, machine, sequences)
+            if _total(needs(stage.config, changed), machine) <= machine.memory_bytes:
+                return sequences
+    return None
+
+
+def _ways(stage: StagePlan, machine: Machine, setup: Setup) -> tuple[Way, ...]:
+    """Return the ways that fit and in which nothing can be left out, cheapest first."""
+    found = list(_fitting(stage, machine, setup))
+    needed = [each for each in found if not any(_spares(other, each) for other in found)]
+    needed.sort(key=lambda each: (_level(each, "moments"), each.slowdown))
+    return tuple(needed[:WAYS])
+
+
+def _fitting(stage: StagePlan, machine: Machine, setup: Setup) -> Iterator[Way]:
+    shardings = get_args(Sharding) if machine.devices > 1 else ("replicated",)
+    asked = _LEVELS["checkpointing"].index(setup.checkpointing)
+    modes = MODES[asked:]
+    for sharding, mode, moments in itertools.product(shardings, modes, get_args(Moments)):
+        changed = replace(setup, sharding=sharding, checkpointing=mode, moments=moments)
+        sequences = _largest(stage, machine, changed, most=stage.micro_sequences)
+        if sequences is not None:
+            yield _way(stage, machine, _with(changed, stage, machine, sequences))
+
+
+def _way(stage: StagePlan, machine: Machine, setup: Setup) -> Way:
+    tokens = setup.load.tokens
+    settings = {
+        "micro_batch": tokens if setup.load.sequences != stage.micro_sequences else None,
+        "activation_checkpointing": setup.checkpointing
+        if setup.checkpointing != stage.activation_checkpointing
+        else None,
+    }
+    missing = {
+        f"{setup.sharding} sharding": setup.sharding != "replicated",
+        f"{setup.moments} moments": setup.moments != "float32",
+    }
+    return Way(
+        micro_batch=tokens,
+        sharding=setup.sharding,
+        checkpointing=setup.checkpointing,
+        moments=setup.moments,
+        bytes=_total(needs(stage.config, setup), machine),
+        slowdown=_slowdown(stage, setup),
+        settings=tuple(
+            f"stage.{stage.name}.{key}={value}" for key, value in settings.items() if value
+        ),
+        missing=tuple(name for name, wanted in missing.items() if wanted),
+    )
+
+
+def _slowdown(stage: StagePlan, setup: Setup) -> float:
+    """Return the time that a setup is taken to add, as a share."""
+    halvings = math.log2(stage.micro_sequences / setup.load.sequences)
+    again = {
+        "none": 0.0,
+        "selective": SELECTIVE_SLOWDOWN,
+        "full": _layers_forward(stage) / stage.flops_per_token,
+    }[setup.checkpointing]
+    gathering = ZERO_3_SLOWDOWN if setup.sharding == "zero-3" else 0.0
+    return HALVING_SLOWDOWN * halvings + again + gathering
+
+
+def _layers_forward(stage: StagePlan) -> float:
+    """Return the FLOPs per token of the layers' forward pass: a third of what they take in all."""
+    head = 6.0 * stage.config.padded_vocab_size * stage.config.width
+    return (stage.flops_per_token - head) / 3
+
+
+def _spares(other: Way, way: Way) -> bool:
+    """Return whether one way does with less than another, and gets as much."""
+    pairs = [(_level(other, lever), _level(way, lever)) for lever in _LEVELS]
+    less = all(theirs <= ours for theirs, ours in pairs) and any(a < b for a, b in pairs)
+    return less and other.micro_batch >= way.micro_batch
+
+
+def _level(way: Way, lever: str) -> int:
+    return _LEVELS[lever].index(getattr(way, lever))
+
+
+def _speed(stage: StagePlan, assumption: Assumption, folder: RunFolder | None) -> Speed | None:
+    """Return how fast a stage trains: as stated, else as its run log has it, else as assumed."""
+    if assumption.tokens_per_second is not None:
+        return Speed(
+            tokens_per_second=assumption.tokens_per_second, known="stated", words="as stated"
+        )
+    measured = _measured(stage, folder) if folder else None
+    if measured or assumption.mfu is None or assumption.peak_flops is None:
+        return measured
+    whole = training_flops_per_token(stage.config, context=stage.context, causal=1.0)
+    return Speed(
+        tokens_per_second=assumption.mfu * assumption.peak_flops / whole,
+        known="assumed",
+        words=f"{assumption.mfu:.0%} of {assumption.peak_flops:.4g} FLOPs per second",
+    )
+
+
+def _measured(stage: StagePlan, folder: RunFolder) -> Speed | None:
+    log = folder.log(stage.name)
+    records = list(read(log)) if log.is_file() else []
+    seconds = [each.seconds for each in records if isinstance(each, Step)][-RECENT:]
+    devices = [each.device for each in records if isinstance(each, Start)]
+    if not seconds or not median(seconds):
+        return None
+    return Speed(
+        tokens_per_second=stage.batch_tokens / median(seconds),
+        known="measured",
+        words=f"the last {len(seconds)} steps of its run log, on {devices[-1]}"
+        if devices
+        else f"the last {len(seconds)} steps of its run log",
+    )
+
+
+def _notes(stage: StagePlan, machine: Machine) -> Iterator[str]:
+    share = stage.micro_sequences * machine.devices
+    if stage.sequences % share:
+        yield (
+            f"stage '{stage.name}': a batch of {stage.sequences:,} sequences is not a whole number "
+            f"of micro-batches of {stage.micro_sequences:,} on each of {machine.devices:,} devices"
+        )

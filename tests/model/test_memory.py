@@ -1,0 +1,176 @@
+"""What training holds, against the tensors of models that are built and trained a step."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+import torch
+
+from growlm.model.gpt import GPT
+from growlm.model.loss import cross_entropy_sum
+from growlm.model.memory import (
+    CPU,
+    CUDA,
+    Load,
+    Setup,
+    activations,
+    loss,
+    moments_bytes,
+    needs,
+    tensors,
+)
+from growlm.model.recompute import MODES
+from growlm.optim.adamw import AdamWSettings, adamw
+
+SHAPES = [
+    {
+        "positions": positions,
+        "norm": norm,
+        "dropout": 0.1 if norm == "rmsnorm" else 0.0,
+        "activation": "swiglu" if norm == "rmsnorm" else "gelu",
+        "tied": norm == "rmsnorm",
+    }
+    for positions, norm in itertools.product(
+        ("alibi", "learned", "rotary", "none"), ("layernorm", "rmsnorm")
+    )
+]
+OTHERS = [
+    {"qk_norm": True},
+    {"qk_norm": True, "positions": "rotary", "dropout": 0.1},
+    {"qk_norm": True, "attention_dropout": 0.1},
+    {"attention_dropout": 0.1, "dropout": 0.1},
+    {"attention_dropout": 0.1, "positions": "rotary"},
+    {"attention_dropout": 0.1, "positions": "none"},
+    {"parallel": True, "dropout": 0.1},
+    {"positions": "rotary", "rotary_share": 0.5, "parallel": True},
+    {"linear_bias": False, "norm_bias": False, "activation": "gelu-tanh"},
+    {"head_width": 4},
+]
+
+
+@pytest.fixture
+def forward(tiny_config, tiny_model, live, drawn):
+    """A function: changes, mode -> config, what a forward pass kept beside its hidden states."""
+
+    def run(changes, mode, *, masked=False):
+        config = tiny_config(**{"mlp": 40, **changes})
+        model = tiny_model(config).train()
+        model.checkpoint_layers(mode)
+        ids = torch.randint(0, 61, (2, 12), generator=torch.Generator().manual_seed(2))
+        documents = (torch.arange(12) >= 5).long().repeat(2, 1) if masked else None
+        before = [ids] if documents is None else [ids, documents]
+        drawn(5)
+        with live(*before, *model.parameters(), *model.buffers(), peaks=False) as held:
+            hidden = model(ids, documents)
+        return config, held.bytes - hidden.untyped_storage().nbytes()
+
+    return run
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("changes", [*SHAPES, *OTHERS], ids=str)
+def test_activations_are_those_that_a_forward_pass_keeps(forward, changes, mode):
+    config, kept = forward(changes, mode)
+    found = activations(config, Load(sequences=2, context=12), mode, CPU)
+    assert found.kept == kept
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("positions", ["alibi", "learned", "rotary", "none"])
+def test_a_mask_of_each_sequence_is_counted(forward, positions, mode):
+    config, kept = forward({"positions": positions}, mode, masked=True)
+    load = Load(sequences=2, context=12, document_masking=True)
+    assert activations(config, load, mode, CPU).kept == kept
+
+
+@pytest.mark.parametrize("changes", [*SHAPES, *OTHERS], ids=str)
+def test_weights_gradients_moments_and_buffers_are_those_of_a_trained_model(tiny_config, changes):
+    config = tiny_config(**changes)
+    model = GPT(config)
+    optimizer = adamw(
+        model, AdamWSettings(peak_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
+    )
+    gradients = [torch.zeros_like(each) for each in model.parameters()]
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    found = needs(config, PLAIN)
+    held = [each for state in optimizer.state.values() for each in state.values()]
+    assert found.parameters == sum(each.nbytes for each in model.parameters())
+    assert found.gradients == sum(each.nbytes for each in gradients)
+    assert found.moments == sum(each.nbytes for each in held)
+    assert found.buffers == sum(each.nbytes for each in model.buffers())
+    assert tensors(config) == len(list(model.parameters()))
+
+
+PLAIN = Setup(
+    load=Load(sequences=2, context=12),
+    accumulates=True,
+    chunk_tokens=2_048,
+    checkpointing="none",
+    moments="float32",
+    sharding="replicated",
+    devices=1,
+    numbers=CPU,
+)
+
+
+@pytest.mark.parametrize(("tokens", "width"), [(24, 48), (6, 48), (24, 4)])
+def test_the_loss_holds_gradients_and_one_chunk(tiny_config, live, tokens, width):
+    """All but the log of sums' own workspace, which no tensor shows, and vectors of a chunk."""
+    config = tiny_config(width=width)
+    stream = torch.Generator().manual_seed(1)
+    hidden = torch.randn(tokens, width, generator=stream).requires_grad_()
+    head = torch.randn(64, width, generator=stream).requires_grad_()
+    targets = torch.randint(0, 61, (tokens,), generator=stream)
+    with live(hidden, head, targets) as held:
+        total = cross_entropy_sum(hidden, head, targets, vocab_size=61, chunk_tokens=8)
+        kept = held.bytes - total.nbytes
+    found = loss(config, tokens, chunk_tokens=8, numbers=CPU)
+    assert found.gradients == kept
+    chunk = min(8, tokens)
+    workspace = 0 if width == 48 else chunk * 64 * 4
+    vectors = held.peak - found.gradients - (found.chunk - workspace)
+    assert 0 <= vectors <= 32 * chunk
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("accumulates", [True, False])
+def test_the_peak_of_a_step_is_that_of_its_tensors(
+    tiny_config, tiny_model, live, *, mode, accumulates
+):
+    config = tiny_config(layers=6, width=64, head_width=32, mlp=256)
+    model = tiny_model(config).train()
+    model.checkpoint_layers(mode)
+    ids = torch.randint(0, 61, (4, 33), generator=torch.Generator().manual_seed(2))
+    with live(ids, *model.parameters(), *model.buffers()) as held:
+        for _ in range(2 if accumulates else 1):
+            hidden = model(ids[:, :-1]).flatten(0, 1)
+            cross_entropy_sum(
+                hidden, model.head_weight, ids[:, 1:].flatten(), vocab_size=61
+            ).backward()
+            del hidden
+    load = Load(sequences=4, context=32)
+    found = needs(config, replace(PLAIN, load=load, accumulates=accumulates, checkpointing=mode))
+    static = found.parameters + found.moments + found.buffers
+    assert found.peak - static == pytest.approx(held.peak, rel=0.1)
+
+
+def test_shards_are_equal_parts_and_together_the_whole(tiny_config):
+    config = tiny_config(layers=8)
+    whole, one, three = (
+        needs(config, replace(PLAIN, sharding=each, devices=4, numbers=CUDA))
+        for each in ("replicated", "zero-1", "zero-3")
+    )
+    assert one.moments == three.moments == -(-whole.moments // 4)
+    assert one.parameters == three.parameters == -(-whole.parameters // 4)
+    assert (one.gradients, three.gradients) == (whole.gradients, -(-whole.gradients // 4))
+    assert one.working_copies == whole.parameters // 2 > three.working_copies
+
+
+def test_moments_of_fewer_bits_take_fewer_bytes(tiny_config):
+    config = tiny_config()
+    wide, half, eight = (moments_bytes(config, each) for each in ("float32", "bfloat16", "int8"))
+    counts = 4 * tensors(config)
+    assert wide - counts == 2 * (half - counts)
+    assert 1.9 < (half - counts) / (eight - counts) < 2.0
