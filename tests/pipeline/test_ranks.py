@@ -5,7 +5,11 @@ import signal
 
 import pytest
 
+from growlm.base.errors import RecipeError
+from growlm.pipeline.checking import check_ranks
+from growlm.pipeline.open import plan_of
 from growlm.runlog import Start, Step, ValidationLoss, read
+from growlm.training.parallel import World
 
 CHANGES = (
     "stage.base.model.dropout=0.0",
@@ -102,3 +106,26 @@ def test_a_mistake_in_the_recipe_is_told_once(trained):
     lines = [each for each in done.stderr.splitlines() if each.startswith("growlm:")]
     assert len(lines) == 1
     assert "stage.base.batch to be a multiple of its context" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fallback", "what"),
+    [
+        (
+            [f"stage.{stage}.optimizer.kind=muon" for stage in ("base", "grown")],
+            False,
+            "optimizer.kind = 'muon' of stage 'base'",
+        ),
+        (["stage.base.ema.decay=0.9"], False, "ema of stage 'base'"),
+        (["seed=2"], True, "--allow-fallback"),
+    ],
+)
+def test_what_ranks_cannot_do_together_is_refused(recipe, changes, fallback, what):
+    planned = plan_of(recipe, changes)
+    with pytest.raises(RecipeError) as told:
+        check_ranks(planned, World(size=2), allow_fallback=fallback)
+    assert str(told.value) == (
+        f"expected a single process for {what}; got 2 ranks. Try one rank, or a run without it."
+    )
+    check_ranks(planned, World(), allow_fallback=fallback)
+    check_ranks(plan_of(recipe, []), World(size=2), allow_fallback=False)

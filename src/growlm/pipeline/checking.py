@@ -184,7 +184,7 @@ def check_ranks(plan: Plan, world: World, *, allow_fallback: bool) -> None:
         raise RecipeError(
             f"a single process for {alone[0]}",
             got=f"{world.size} ranks",
-            fix="one rank, or without",
+            fix="one rank, or a run without it",
         )
 
 
