@@ -229,7 +229,7 @@ def spoil(factors: dict[str, float]) -> None:
         return batch_at(batches, cursor, samples, masked=masked)
 
     training.batch_at = look
-    steps.batch_loss_sum = lambda model, batch: loss_of(model, batch) * now[0]
+    steps.batch_loss_sum = lambda *inputs, **options: loss_of(*inputs, **options) * now[0]
 
 
 def limit_files(size: int) -> None:

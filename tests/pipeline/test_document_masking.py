@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from growlm import checkpoint
+from growlm.base.errors import PREEMPTED
 from growlm.model.gpt import GPT, with_weights
 from growlm.pipeline.data import (
     batch_at,
@@ -125,7 +126,7 @@ def test_a_run_with_masking_that_was_stopped_and_killed_ends_with_the_same_bits(
 ) -> None:
     out = recipe.parent / "run"
     words = ("train", recipe, "--out", out, "--stage", "grown", *WORDS)
-    assert forked(*words, signal_at=[signal.SIGTERM, 5]).returncode == 128 + signal.SIGTERM
+    assert forked(*words, signal_at=[signal.SIGTERM, 5]).returncode == PREEMPTED
     assert forked(*words, kill_at=["train:grown", 30]).returncode == -signal.SIGKILL
     assert forked(*words).returncode == 0
     assert outcome(out) == outcome(run.path)

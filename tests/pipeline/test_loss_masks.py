@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from growlm import checkpoint
-from growlm.base.errors import CorpusError
+from growlm.base.errors import PREEMPTED, CorpusError
 from growlm.pipeline.data import (
     batch_at,
     batcher,
@@ -139,7 +139,7 @@ def test_a_run_with_masks_that_was_stopped_and_killed_ends_with_the_same_bits(
 ) -> None:
     out = quiz.parent / "run"
     words = ("train", quiz, "--out", out, "--stage", "grown")
-    assert forked(*words, signal_at=[signal.SIGTERM, 5]).returncode == 128 + signal.SIGTERM
+    assert forked(*words, signal_at=[signal.SIGTERM, 5]).returncode == PREEMPTED
     assert forked(*words, kill_at=["train:grown", 30]).returncode == -signal.SIGKILL
     assert forked(*words).returncode == 0
     assert outcome(out) == outcome(run.path)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from growlm import checkpoint
-from growlm.base.errors import CheckpointError
+from growlm.base.errors import PREEMPTED, CheckpointError
 from growlm.pipeline.averaging import moving_average
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.checking import checkpoint_bytes, disk_bytes
@@ -31,7 +31,7 @@ def test_it_is_the_average_of_the_weights_that_were_there(recipe, forked, averag
     run = recipe.parent / "run"
     changes = ("--set", EMA, "--set", "stage.base.keep=4")
     words = ("train", recipe, "--out", run, "--stage", "base", *changes)
-    assert forked(*words, signal_at=[signal.SIGTERM, 7]).returncode == 143
+    assert forked(*words, signal_at=[signal.SIGTERM, 7]).returncode == PREEMPTED
     places = {step: run / f"stages/base/training/step-{step:08d}" for step in (2, 4, 6)}
     steps = {step: checkpoint.load_weights(path) for step, path in places.items()}
     assert forked(*words).returncode == 0
@@ -100,7 +100,7 @@ def test_it_is_scored_beside_the_end_of_its_stage(again, growlm):
 def test_a_damaged_average_is_not_gone_on_from(recipe, forked):
     run = recipe.parent / "run"
     words = ("train", recipe, "--out", run, "--stage", "base", "--set", EMA)
-    assert forked(*words, signal_at=[signal.SIGTERM, 3]).returncode == 143
+    assert forked(*words, signal_at=[signal.SIGTERM, 3]).returncode == PREEMPTED
     path = run / "stages/base/training/step-00000003/ema.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

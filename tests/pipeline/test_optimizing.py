@@ -5,6 +5,7 @@ import signal
 import pytest
 import torch
 
+from growlm.base.errors import PREEMPTED
 from growlm.base.files import sha256_file
 from growlm.checkpoint import load_optimizer
 from growlm.pipeline.checking import checkpoint_bytes
@@ -29,7 +30,7 @@ def test_muon_is_saved_grown_and_gone_on_with_bit_for_bit(recipe, forked, outcom
     for run in runs:
         words = ("train", recipe, "--out", run, *changes, "--stage")
         if run.name == "stopped":
-            assert forked(*words, "base", signal_at=[signal.SIGTERM, 3]).returncode == 143
+            assert forked(*words, "base", signal_at=[signal.SIGTERM, 3]).returncode == PREEMPTED
         assert forked(*words, "grown").returncode == 0
     assert outcome(runs[0]) == outcome(runs[1])
     stages = runs[0] / "stages"
