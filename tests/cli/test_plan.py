@@ -31,7 +31,8 @@ def test_the_published_child_does_not_fit_16_gib_whole_and_it_says_what_does(pla
     assert stage["largest_micro_batch"] is None
     assert all(way["bytes"] <= 2**34 for way in stage["ways"])
     assert stage["ways"][0]["sharding"] != "replicated"
-    assert stage["ways"][0]["missing"] == [f"{stage['ways'][0]['sharding']} sharding"]
+    assert stage["ways"][0]["missing"] == []
+    assert stage["ways"][0]["settings"][-1] in {"sharding=zero1", "sharding=zero3"}
 
 
 def test_a_larger_context_needs_more(planned):

@@ -203,7 +203,8 @@ def _print_ways(stage: planning.StageOutlook) -> None:
     table.add_column("possible today")
     for way in stage.ways:
         choices = (way.checkpointing, way.sharding, way.moments)
-        able = f"not yet: {', '.join(way.missing)}" if way.missing else "yes"
+        able = "yes" if way.sharding == "replicated" else "under torchrun"
+        able = f"not yet: {', '.join(way.missing)}" if way.missing else able
         cells = [format_bytes(way.bytes), f"{way.slowdown:.0%}", able]
         table.add_row(f"{way.micro_batch:,}", *choices, *cells)
     print_table(table)

@@ -295,10 +295,8 @@ def _way(stage: StagePlan, machine: Machine, setup: Setup) -> Way:
         if setup.checkpointing != stage.activation_checkpointing
         else None,
     }
-    missing = {
-        f"{setup.sharding} sharding": setup.sharding != "replicated",
-        f"{setup.moments} moments": setup.moments != "float32",
-    }
+    sharded = setup.sharding != "replicated"
+    sharding = (f"sharding={setup.sharding.replace('-', '')}",) if sharded else ()
     return Way(
         micro_batch=tokens,
         sharding=setup.sharding,
@@ -306,10 +304,11 @@ def _way(stage: StagePlan, machine: Machine, setup: Setup) -> Way:
         moments=setup.moments,
         bytes=_total(needs(stage.config, setup), machine),
         slowdown=_slowdown(stage, setup),
-        settings=tuple(
-            f"stage.{stage.name}.{key}={value}" for key, value in settings.items() if value
+        settings=(
+            *(f"stage.{stage.name}.{key}={value}" for key, value in settings.items() if value),
+            *sharding,
         ),
-        missing=tuple(name for name, wanted in missing.items() if wanted),
+        missing=(f"{setup.moments} moments",) if setup.moments != "float32" else (),
     )
 
 
