@@ -5,9 +5,11 @@ import json
 import pytest
 
 from growlm.cli.watch import curve
+from growlm.model.cost import training_flops_per_token
 from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.open import recorded_plan
 from growlm.pipeline.watching import CURVE, Watch
-from growlm.runlog import Start, Step, Writer, read
+from growlm.runlog import Memory, Start, Step, Writer, read
 
 
 def test_every_stage_of_a_finished_run_is_done(growlm, finished):
@@ -23,6 +25,8 @@ def test_every_stage_of_a_finished_run_is_done(growlm, finished):
         assert each["loss"] == steps[-1].loss
         assert each["losses"] == [record.loss for record in steps]
         assert each["seconds_left"] is None
+        memory = [record for record in records if isinstance(record, Memory)]
+        assert each["memory_bytes"] == memory[-1].resident_bytes > 0
 
 
 def test_the_table_shows_each_stage_and_several_runs_by_name(growlm, finished):
@@ -51,8 +55,9 @@ def test_a_stage_in_progress_is_seen_to_move(again):
     assert (seen.state, seen.step, seen.loss) == ("training", 2, 3.0)
     assert seen.seconds_left == (seen.steps - 2) * 0.5
     assert seen.tokens_per_second is not None
-    assert seen.mfu is not None
-    assert 0 < seen.mfu < 1e-3
+    stage = recorded_plan(folder).stage("scratch")
+    whole = training_flops_per_token(stage.config, context=stage.context, causal=1.0)
+    assert seen.mfu == pytest.approx(seen.tokens_per_second * whole / 989e12)
 
 
 def test_a_log_that_was_rewound_is_read_anew(again):

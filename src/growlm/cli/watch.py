@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from growlm.base.units import format_count, format_seconds
+from growlm.base.units import format_bytes, format_count, format_seconds
 from growlm.cli import options as shared
 from growlm.cli.tables import print_table
 from growlm.pipeline.watching import Standing, Watch
@@ -66,7 +66,7 @@ def _table(standings: Sequence[Standing]) -> Table:
     names = ("run",) if several else ()
     for name in (*names, "stage", "state", "step", "loss", "", "validation"):
         table.add_column(name, justify="right" if name == "step" else "left")
-    for name in ("tokens/s", "MFU", "left"):
+    for name in ("tokens/s", "MFU", "memory", "left"):
         table.add_column(name, justify="right")
     for each in standings:
         table.add_row(*((each.run,) if several else ()), *_cells(each))
@@ -84,6 +84,7 @@ def _cells(each: Standing) -> list[str]:
         "" if each.validation_loss is None else f"{each.validation_loss:.4f}",
         "" if each.tokens_per_second is None else format_count(each.tokens_per_second),
         "" if each.mfu is None else f"{each.mfu:.1%}",
+        "" if each.memory_bytes is None else format_bytes(each.memory_bytes),
         "" if each.seconds_left is None else format_seconds(each.seconds_left),
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from growlm.base.files import storage
-from growlm.runlog import AnyRecord, Copies, Step, ValidationLoss, parsed
+from growlm.runlog import AnyRecord, Copies, Memory, Step, ValidationLoss, parsed
 
 
 class Follower:
@@ -58,6 +58,11 @@ def scalars(record: AnyRecord) -> dict[str, float]:
         case ValidationLoss():
             losses = {f"validation/loss/{name}": loss for name, loss in record.losses.items()}
             return {"validation/loss": record.loss, **losses}
+        case Memory():
+            found = {"memory/resident": float(record.resident_bytes)}
+            if record.gpu is not None:
+                found["memory/reserved"] = float(record.gpu.reserved_bytes)
+            return found
         case Copies():
             relative = {f"copies/{name}": each.relative for name, each in record.spaces.items()}
             layers = {} if record.distance is None else {"copies/layers": record.distance}

@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import Any, Literal, get_args
 
 from growlm.model.cost import training_flops_per_token
@@ -24,7 +23,8 @@ from growlm.model.recompute import MODES, Checkpointing
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.stageplan import StagePlan
-from growlm.runlog import Start, Step, read
+from growlm.pipeline.timing import Clock
+from growlm.runlog import Start, read
 
 MIB = 2**20
 
@@ -42,9 +42,6 @@ SELECTIVE_SLOWDOWN = 0.03
 ZERO_3_SLOWDOWN = 0.05
 """Time that a micro-batch of half the size, pointwise work done twice, and gathering weights for
 every pass add: assumed, and used only to say what is cheapest."""
-
-RECENT = 20
-"""Steps of a run log whose median time is its speed."""
 
 WAYS = 6
 """Ways to make a stage fit that are told, at most."""
@@ -361,16 +358,16 @@ def _speed(stage: StagePlan, assumption: Assumption, folder: RunFolder | None) -
 def _measured(stage: StagePlan, folder: RunFolder) -> Speed | None:
     log = folder.log(stage.name)
     records = list(read(log)) if log.is_file() else []
-    seconds = [each.seconds for each in records if isinstance(each, Step)][-RECENT:]
+    clock = Clock(grace_seconds=None)
+    clock.recall(records)
     devices = [each.device for each in records if isinstance(each, Start)]
-    if not seconds or not median(seconds):
+    if not clock.step:
         return None
+    words = f"the last {len(clock.steps)} steps of its run log"
     return Speed(
-        tokens_per_second=stage.batch_tokens / median(seconds),
+        tokens_per_second=stage.batch_tokens / clock.step,
         known="measured",
-        words=f"the last {len(seconds)} steps of its run log, on {devices[-1]}"
-        if devices
-        else f"the last {len(seconds)} steps of its run log",
+        words=f"{words}, on {devices[-1]}" if devices else words,
     )
 
 

@@ -3,17 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
+from growlm.model.cost import training_flops_per_token
 from growlm.pipeline.folder import RunFolder, existing
 from growlm.pipeline.following import Follower
 from growlm.pipeline.open import recorded_plan
 from growlm.pipeline.stageplan import StagePlan
-from growlm.runlog import AnyRecord, Notice, Start, Step, ValidationLoss
+from growlm.pipeline.timing import Clock
+from growlm.runlog import AnyRecord, Memory, Notice, Start, Step, ValidationLoss
 
-RECENT = 20
-"""Steps whose median time says how fast it is."""
 CURVE = 240
 """Points of the loss that are kept: the last ones, and fewer the longer ago."""
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
@@ -36,7 +35,9 @@ class Standing:
     validation_loss: float | None
     tokens_per_second: float | None
     mfu: float | None
-    """Of the device's peak, where it is known; attention counted as a causal model needs it."""
+    """Of the device's peak, where it is known; the whole attention matrix is counted."""
+    memory_bytes: int | None
+    """At the last validation: reserved on the GPU, or held by the process where there is none."""
     seconds_left: float | None
     device: str | None
     losses: tuple[float, ...]
@@ -58,8 +59,9 @@ class _Stage:
     start: Start | None = None
     step: Step | None = None
     validation: ValidationLoss | None = None
+    memory: Memory | None = None
     notice: str | None = None
-    seconds: list[float] = field(default_factory=list[float])
+    clock: Clock = field(default_factory=lambda: Clock(grace_seconds=None))
     losses: list[float] = field(default_factory=list[float])
     stride: int = 1
 
@@ -67,7 +69,7 @@ class _Stage:
         """Take in what the run log has grown by."""
         if self.follower.rewound:
             self.step = self.validation = None
-            self.losses, self.seconds, self.stride = [], [], 1
+            self.losses, self.clock, self.stride = [], Clock(grace_seconds=None), 1
         for record in self.follower.new():
             self._take(record)
 
@@ -77,11 +79,13 @@ class _Stage:
                 self.start = record
             case ValidationLoss():
                 self.validation = record
+            case Memory():
+                self.memory = record
             case Notice():
                 self.notice = record.text
             case Step():
                 self.step = record
-                self.seconds = [*self.seconds[-RECENT + 1 :], record.seconds]
+                self.clock.took(record.seconds)
                 if record.step % self.stride == 0:
                     self.losses.append(record.loss)
                 if len(self.losses) > CURVE:
@@ -92,7 +96,7 @@ class _Stage:
     def standing(self) -> Standing:
         """Return how it stands."""
         plan, done = self.plan, self.step.step if self.step else 0
-        pace = median(self.seconds) if self.seconds else None
+        pace = self.clock.step
         speed = plan.batch_tokens / pace if pace else None
         finished = self.folder.final(plan.name).exists()
         return Standing(
@@ -106,7 +110,8 @@ class _Stage:
             validation_loss=self.validation.loss if self.validation else None,
             tokens_per_second=speed,
             mfu=self._mfu(speed),
-            seconds_left=None if pace is None or finished else (plan.pace.steps - done) * pace,
+            memory_bytes=self._memory_bytes(),
+            seconds_left=(plan.pace.steps - done) * pace if pace and not finished else None,
             device=self.start.device if self.start else None,
             losses=tuple(self.losses),
             notice=self.notice,
@@ -115,7 +120,15 @@ class _Stage:
     def _mfu(self, speed: float | None) -> float | None:
         device = self.start.device if self.start else ""
         peaks = [peak for name, peak in PEAKS.items() if name in device]
-        return speed * self.plan.flops_per_token / peaks[0] if speed and peaks else None
+        if not speed or not peaks:
+            return None
+        config, context = self.plan.config, self.plan.context
+        return speed * training_flops_per_token(config, context=context, causal=1.0) / peaks[0]
+
+    def _memory_bytes(self) -> int | None:
+        if self.memory is None:
+            return None
+        return self.memory.gpu.reserved_bytes if self.memory.gpu else self.memory.resident_bytes
 
 
 class Watch:
