@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from shapes import shape
 
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
@@ -28,7 +29,7 @@ STEPS = 3
 """Steps before the one that is watched: moments are there, and layers are compiled."""
 MICRO_BATCHES = 2
 
-REFERENCE = GPTConfig(
+REFERENCE = shape(
     layers=18,
     heads=12,
     kv_heads=12,
@@ -38,21 +39,11 @@ REFERENCE = GPTConfig(
     context=1_024,
     vocab_size=50_277,
     padded_vocab_size=50_304,
-    positions="alibi",
-    norm="layernorm",
-    activation="gelu",
-    parallel=False,
-    qk_norm=False,
     qkv_bias=True,
     output_bias=True,
     mlp_bias=True,
     norm_bias=True,
-    tied=True,
-    norm_eps=1e-5,
-    rotary_base=10_000.0,
-    rotary_share=1.0,
     dropout=0.1,
-    attention_dropout=0.0,
 )
 KINDS: dict[str, dict[str, Any]] = {
     "reference": {},

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 
 import torch
-from train_step import shape
+from train_step import asked_shape
 
 from growlm.base.version import VERSION
 from growlm.model.cost import parameters
@@ -23,7 +23,7 @@ def main() -> None:
     """Train some steps, and print how long each took."""
     options = Namespace(**json.loads(sys.argv[1]), mlp=None, positions="alibi")
     torch.set_num_threads(options.threads)
-    config, device = shape(options), choose_device()
+    config, device = asked_shape(options), choose_device()
     model = GPT(config)
     initialize(model, torch.Generator().manual_seed(0))
     model = model.to(device)

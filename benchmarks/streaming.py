@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from setting import setting
+from shapes import shape
 from torch import Tensor
 
 from growlm.corpus.tokenizer import train
@@ -54,9 +55,9 @@ class Run:
     written_gb: float
 
 
-def shape(layers: int) -> GPTConfig:
+def parent_shape(layers: int) -> GPTConfig:
     """Return the parent's shape: 1.1B parameters at 36 layers."""
-    return GPTConfig(
+    return shape(
         layers=layers,
         heads=12,
         kv_heads=12,
@@ -69,18 +70,6 @@ def shape(layers: int) -> GPTConfig:
         positions="rotary",
         norm="rmsnorm",
         activation="swiglu",
-        parallel=False,
-        qk_norm=False,
-        qkv_bias=False,
-        output_bias=False,
-        mlp_bias=False,
-        norm_bias=False,
-        tied=True,
-        norm_eps=1e-5,
-        rotary_base=10_000.0,
-        rotary_share=1.0,
-        dropout=0.0,
-        attention_dropout=0.0,
     )
 
 
@@ -163,7 +152,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        parent, config = Path(folder, "parent"), shape(options.layers)
+        parent, config = Path(folder, "parent"), parent_shape(options.layers)
         make_parent(parent, config)
         found = dict(rows(parent, options.repeats))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

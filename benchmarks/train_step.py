@@ -12,6 +12,7 @@ that counts. It is printed with c = 1, as others publish it, and c = 1/2, what a
 
 import argparse
 import json
+import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 from setting import setting
+from shapes import shape
 from torch import Tensor
 
 from growlm.model.attention import Attention
@@ -106,9 +108,9 @@ class Run:
             torch.cuda.synchronize(self.device)
 
 
-def shape(options: argparse.Namespace) -> GPTConfig:
+def asked_shape(options: argparse.Namespace) -> GPTConfig:
     """Return the shape that was asked for."""
-    return GPTConfig(
+    return shape(
         layers=options.layers,
         heads=options.heads,
         kv_heads=options.heads,
@@ -119,26 +121,12 @@ def shape(options: argparse.Namespace) -> GPTConfig:
         vocab_size=options.vocab,
         padded_vocab_size=padded(options.vocab),
         positions=options.positions,
-        norm="layernorm",
-        activation="gelu",
-        parallel=False,
-        qk_norm=False,
-        qkv_bias=False,
-        output_bias=False,
-        mlp_bias=False,
-        norm_bias=False,
-        tied=True,
-        norm_eps=1e-5,
-        rotary_base=10_000.0,
-        rotary_share=1.0,
-        dropout=0.0,
-        attention_dropout=0.0,
     )
 
 
 def prepared(options: argparse.Namespace) -> Run:
     """Return a model, its optimizer and a batch on the device, layers compiled if they can be."""
-    config, device = shape(options), choose_device()
+    config, device = asked_shape(options), choose_device()
     model = GPT(config)
     initialize(model, torch.Generator().manual_seed(0))
     model = model.to(device)
@@ -311,7 +299,7 @@ def _record(
         "attention": run.model.places.kernel,
         "parts": [asdict(row) for row in rows],
         "device": describe(run.device),
-        "setting": setting(describe(run.device)),
+        "setting": setting(describe(run.device).removeprefix(f"{platform.machine()} CPU, ")),
     }
 
 
