@@ -1,0 +1,71 @@
+"""What an evaluation came to: the score of every example, and what their means are worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+
+from growlm.base.errors import EvaluationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleScore:
+    """What a checkpoint makes of one example of a task."""
+
+    index: int
+    """Its row in the task's data, from 0, as overlap reports and exposure ledgers count too."""
+
+    values: Mapping[str, float]
+    """By metric: ``acc`` and ``acc_norm`` are 0 or 1; ``log_likelihood_nats`` is of the right
+    answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    """The mean of a metric over examples."""
+
+    value: float
+    stderr: float
+    """Standard error: the sample's standard deviation by the root of the count; 0 for one."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskScore:
+    """What a checkpoint makes of a task.
+
+    Raises:
+        EvaluationError: It has no examples, or one of them twice.
+    """
+
+    task: str
+    """By the harness's name: ``lambada_openai``."""
+
+    examples: tuple[ExampleScore, ...]
+
+    def __post_init__(self) -> None:
+        """Check that every example counts once."""
+        found = len({each.index for each in self.examples})
+        if not found or found != len(self.examples):
+            raise EvaluationError(
+                f"every example of {self.task} once",
+                got=f"{len(self.examples)} scores of {found} examples",
+                fix="a fresh evaluation",
+            )
+
+    def mean(self, metric: str) -> Mean:
+        """Return the mean of a metric over all examples.
+
+        Raises:
+            EvaluationError: An example has no such metric.
+        """
+        try:
+            values = [each.values[metric] for each in self.examples]
+        except KeyError:
+            raise EvaluationError(
+                f"a metric of {self.task}",
+                got=f"'{metric}'",
+                fix=", ".join(sorted(self.examples[0].values)),
+            ) from None
+        spread = stdev(values) if len(values) > 1 else 0.0
+        return Mean(value=fmean(values), stderr=spread / sqrt(len(values)), count=len(values))
