@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from growlm.model.loss import IGNORED, cross_entropy_sum, token_losses
+from growlm.model.loss import IGNORED, cross_entropy_sum, errors_of, token_losses
 
 N, D, V, REAL = 23, 8, 128, 101
 
@@ -91,6 +91,18 @@ def test_without_a_z_loss_gradients_are_others() -> None:
         assert hidden.grad is not None
         gradients.append(hidden.grad)
     assert (gradients[0] - gradients[1]).abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("z_loss", [0.0, 0.3])
+def test_what_a_gpu_compiles_of_the_loss_gives_its_value_and_gradients(z_loss: float) -> None:
+    problem = Problem(torch.float64)
+    hidden, head = problem.leaves()
+    loss = cross_entropy_sum(hidden, head, problem.targets, vocab_size=REAL, z_loss=z_loss)
+    loss.backward()
+    losses, errors = errors_of(problem.hidden @ problem.head.T, problem.targets, REAL, z_loss)
+    torch.testing.assert_close(losses.sum(), loss, rtol=1e-12, atol=0)
+    torch.testing.assert_close(errors @ problem.head, hidden.grad, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(errors.T @ problem.hidden, head.grad, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("chunk_tokens", [1, 7, N, N + 1])

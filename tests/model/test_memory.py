@@ -129,8 +129,9 @@ def test_the_loss_holds_gradients_and_one_chunk(tiny_config, live, tokens, width
     found = loss(config, tokens, chunk_tokens=8, numbers=CPU)
     assert found.gradients == kept
     chunk = min(8, tokens)
-    workspace = 0 if width == 48 else chunk * 64 * 4
-    vectors = held.peak - found.gradients - (found.chunk - workspace)
+    logits, product = chunk * 64 * 4, 64 * width * 4
+    assert found.chunk == max(2 * logits, logits + product)
+    vectors = held.peak - found.gradients - (logits + product)
     assert 0 <= vectors <= 32 * chunk
 
 

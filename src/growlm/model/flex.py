@@ -69,7 +69,8 @@ def flex_mixed(
     places: Flex,
 ) -> Float[Tensor, "B H T K"]:
     """Return the values that each token sees, mixed; on a CPU without gradients only."""
-    attend = _compiled() if query_BHTK.is_cuda else flex_attention
+    eager = torch.compiler.is_compiling() or not query_BHTK.is_cuda
+    attend = flex_attention if eager else _compiled()
     mixed: Any = attend(
         query_BHTK,
         key_BGTK,

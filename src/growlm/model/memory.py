@@ -211,8 +211,8 @@ def _places(config: GPTConfig, load: Load, numbers: Numbers, *, dropped: bool) -
 def loss(config: GPTConfig, tokens: int, *, chunk_tokens: int, numbers: Numbers) -> Loss:
     """Return what the loss holds of so many tokens.
 
-    The widest moment of a chunk is one of two: the logits, beside those of the chunk before and
-    what their logarithm of sums needs; or the head's gradient, beside the logits' own.
+    The widest moment of a chunk is one of two: the logits, beside what their logarithm of sums
+    needs; or the head's gradient, beside the logits' own.
 
     Args:
         config: The shape.
@@ -222,11 +222,10 @@ def loss(config: GPTConfig, tokens: int, *, chunk_tokens: int, numbers: Numbers)
     """
     w, V, D = numbers.working, config.padded_vocab_size, config.width
     logits = min(chunk_tokens, tokens) * V
-    before = logits * w if tokens > chunk_tokens else 0
     return Loss(
         gradients=tokens * D * w + V * D * WIDE,
         head_copy=0 if w == WIDE else V * D * w,
-        chunk=max(before + 2 * logits * WIDE, logits * w + V * D * w),
+        chunk=max(2 * logits * WIDE, logits * w + V * D * w),
     )
 
 

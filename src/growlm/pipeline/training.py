@@ -41,6 +41,7 @@ from growlm.runlog import (
     Writer,
     read,
 )
+from growlm.training.ahead import ahead, collected_once
 from growlm.training.device import (
     choose_device,
     compile_layers,
@@ -92,7 +93,7 @@ def train_stage(job: Training) -> Iterator[Event]:
         attention = f"{kernel}: {why}"
         log.write(_start(state, job, device, compiled=reason is None, attention=attention))
         yield from _notices(job, first, log)
-        with job.stop.deferring():
+        with job.stop.deferring(), collected_once():
             yield from _run(job, state, log, first.lineage)
     finally:
         log.close()
@@ -201,23 +202,27 @@ def _stopped(job: Training, *, step: int) -> Stopped:
 
 def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[Step]:
     stage = job.stage
-    batches = batcher(job.data, job.folder)
-    masked = stage.document_masking
-    return train(
-        state,
-        lambda cursor: batch_at(batches, cursor, stage.sequences, masked=masked).to(device),
-        stage.schedule,
-        steps=stage.pace.steps,
-        peak_lr=stage.optimizer.peak_lr,
-        settings=StepSettings(
-            micro_sequences=stage.micro_sequences,
-            clip_norm=stage.optimizer.clip_norm,
-            clip_value=stage.optimizer.clip_value,
-            z_loss=stage.optimizer.z_loss,
-        ),
-        faster=_faster(stage, state.model),
-        world=job.world,
-    )
+    sampler = batcher(job.data, job.folder)
+
+    def read(cursor: int) -> Batch:
+        return batch_at(sampler, cursor, stage.sequences, masked=stage.document_masking)
+
+    with ahead(read, device, last=job.data.last_cursor) as batches:
+        yield from train(
+            state,
+            batches,
+            stage.schedule,
+            steps=stage.pace.steps,
+            peak_lr=stage.optimizer.peak_lr,
+            settings=StepSettings(
+                micro_sequences=stage.micro_sequences,
+                clip_norm=stage.optimizer.clip_norm,
+                clip_value=stage.optimizer.clip_value,
+                z_loss=stage.optimizer.z_loss,
+            ),
+            faster=_faster(stage, state.model),
+            world=job.world,
+        )
 
 
 def _faster(stage: StagePlan, model: GPT) -> Faster | None:

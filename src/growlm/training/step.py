@@ -30,6 +30,8 @@ class Batch:
     document alone; None where it sees all before it."""
     counted: Bool[Tensor, "B T"] | None
     """Which targets carry loss; None where all do. The others are only read."""
+    known: int | None = None
+    """Targets that carry loss, where they were counted before it went to a device."""
 
     @property
     def targets(self) -> int:
@@ -39,11 +41,18 @@ class Batch:
     @property
     def counted_targets(self) -> int:
         """Targets that carry loss."""
+        if self.known is not None:
+            return self.known
         return self.targets if self.counted is None else int(self.counted.sum())
 
+    def pinned(self) -> "Batch":
+        """Return the same in memory that a GPU can read by itself."""
+        return self._each(Tensor.pin_memory)
+
     def to(self, device: torch.device) -> "Batch":
-        """Return the same on a device."""
-        return self._each(lambda tensor: tensor.to(device))
+        """Return the same on a device, its targets counted; from pinned memory, without a wait."""
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=tensor.is_pinned()))
+        return replace(moved, known=self.counted_targets)
 
     def split(self, sequences: int) -> "Iterator[Batch]":
         """Yield its micro-batches, of so many sequences each; the last may have fewer."""
@@ -154,6 +163,7 @@ def train_step(
         max_value=settings.clip_value,
     )
     loss = world.sum(torch.stack(losses).sum())
+    loss, norm = torch.stack((loss.double(), norm.double())).cpu()  # waits for the device, once
     skipped = judge(float(loss), float(norm))
     if skipped is None:
         step_farther(optimizer, entries, factor=factor)
