@@ -50,6 +50,8 @@ FORWARD_AND_BACKWARD = 3
 """Forward is one part of the arithmetic, backward two."""
 PROBE = 2048
 """Rows and columns of the matrices whose product shows the arithmetic there is."""
+TOGETHER = 8
+"""Rounds of a part between two waits for the device, so that waiting is not what is timed."""
 HARDLY = 0.25
 """Of arithmetic and bandwidth both, below which something else takes the time."""
 
@@ -92,15 +94,21 @@ class Run:
         """Bytes of a number in the type that is computed in."""
         return 2 if self.device.type == "cuda" else 4
 
-    def median(self, work: Callable[[], object]) -> float:
-        """Return the median seconds of some work, after two rounds that do not count."""
+    def median(self, work: Callable[[], object], *, together: int = 1) -> float:
+        """Return the median seconds of some work, after two turns that do not count.
+
+        Args:
+            work: What is timed.
+            together: Rounds of it in a turn.
+        """
         taken: list[float] = []
         for _ in range(self.repeats + 2):
             self._wait()
             start = time.perf_counter()
-            work()
+            for _ in range(together):
+                work()
             self._wait()
-            taken.append(time.perf_counter() - start)
+            taken.append((time.perf_counter() - start) / together)
         return statistics.median(taken[2:])
 
     def _wait(self) -> None:
@@ -176,17 +184,17 @@ def parts(run: Run) -> Iterator[Part]:
     yield _attention(run, micros)
     hidden = _hidden(run)
     bias, angles = run.model.places(config.context, hidden.dtype)
-    layer = run.model.layers[0]
+    layer, gradient = run.model.layers[0], torch.randn_like(hidden)
 
     def once() -> None:
         with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
-            layer(hidden, bias, angles).sum().backward()
+            layer(hidden, bias, angles).backward(gradient)
 
     matrices = layer_matrix_parameters(config)
     attention = 4.0 * config.attention_width * config.context
     yield Part(
         name="layers, attention in them",
-        seconds=run.median(once) * config.layers * micros,
+        seconds=run.median(once, together=TOGETHER) * config.layers * micros,
         flops=FORWARD_AND_BACKWARD * (2.0 * matrices + attention) * tokens * config.layers * micros,
         bytes=float(run.width_bytes * config.layers * micros)
         * (FORWARD_AND_BACKWARD * matrices + 4 * tokens * config.width),
@@ -209,14 +217,15 @@ def _attention(run: Run, micros: int) -> Part:
     query, key, value = (
         torch.randn(size, device=run.device, dtype=dtype, requires_grad=True) for _ in range(3)
     )
+    gradient = torch.randn_like(query)
 
     def once() -> None:
-        attention.mixed(query, key, value, bias).sum().backward()
+        attention.mixed(query, key, value, bias).backward(gradient)
 
     pairs = size[0] * config.context**2
     return Part(
         name="attention alone",
-        seconds=run.median(once) * config.layers * micros,
+        seconds=run.median(once, together=TOGETHER) * config.layers * micros,
         flops=FORWARD_AND_BACKWARD * 4.0 * config.attention_width * pairs * config.layers * micros,
         bytes=float(run.width_bytes * 8 * query.numel() * config.layers * micros),
     )
@@ -237,7 +246,7 @@ def _loss(run: Run, micros: int) -> Part:
     logits = hidden.shape[0] * config.padded_vocab_size
     return Part(
         name="head and loss",
-        seconds=run.median(once) * micros,
+        seconds=run.median(once, together=TOGETHER) * micros,
         flops=FORWARD_AND_BACKWARD * 2.0 * head * hidden.shape[0] * micros,
         bytes=float(micros * (8 * logits + run.width_bytes * FORWARD_AND_BACKWARD * head)),
     )

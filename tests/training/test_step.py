@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from growlm.training.device import compile_layers, deterministic_algorithms
 from growlm.training.step import Batch, StepSettings, batch_loss_sum, train_step
 
 
@@ -216,3 +217,31 @@ def test_a_step_in_which_no_target_counts_moves_nothing(fresh, batches, steps_be
     ):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+@pytest.mark.gpu
+@pytest.mark.compiled
+@pytest.mark.parametrize("kernel", ["sdpa", "triton"])
+def test_on_a_gpu_two_deterministic_runs_have_the_same_bits(fresh, batches, kernel):
+    device = torch.device("cuda")
+
+    def weights():
+        state = fresh(heads=2, kv_heads=2, width=64, head_width=32, mlp=128)
+        state.model.to(device).places.kernel = kernel
+        compile_layers(state.model)
+        for cursor in range(4):
+            train_step(state.model, state.optimizer, batches(cursor).to(device), settings())
+        return torch.cat([each.detach().flatten() for each in state.model.parameters()])
+
+    with deterministic_algorithms(asked=True):
+        first, second = weights(), weights()
+    assert torch.equal(first, second)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_what_is_pinned_arrives_whole(batches):
+    batch = batches(3)
+    moved = batch.pinned().to(torch.device("cuda"))
+    assert moved.ids.is_cuda
+    assert torch.equal(moved.ids.cpu(), batch.ids)
+    assert moved.counted_targets == batch.counted_targets
