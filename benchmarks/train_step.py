@@ -140,6 +140,7 @@ def prepared(options: argparse.Namespace) -> Run:
     model = model.to(device)
     kernel, _ = settled_kernel(options.attention, config, device, documents=False)
     model.places.kernel = kernel
+    model.residual = options.residual
     if options.compile and why_not_compiled(device) is None:
         compile_layers(model)
     settings = AdamWSettings(peak_lr=1e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
@@ -174,7 +175,9 @@ def machine(run: Run) -> Machine:
 
 def whole_step(run: Run) -> float:
     """Return the seconds of a step: all micro-batches, clipping, the update."""
-    return run.median(lambda: train_step(run.model, run.optimizer, run.batch, run.settings))
+    return run.median(
+        lambda: train_step(run.model, run.optimizer, run.batch, run.settings, finite_only=True)
+    )
 
 
 def parts(run: Run) -> Iterator[Part]:
@@ -183,6 +186,8 @@ def parts(run: Run) -> Iterator[Part]:
     tokens = run.settings.micro_sequences * config.context
     yield _attention(run, micros)
     hidden = _hidden(run)
+    if run.model.residual == "bf16" and run.device.type == "cuda":
+        hidden = hidden.detach().bfloat16().requires_grad_()
     bias, angles = run.model.places(config.context, hidden.dtype)
     layer, gradient = run.model.layers[0], torch.randn_like(hidden)
 
@@ -306,6 +311,7 @@ def _record(
         "peak_flops": peak,
         "machine": asdict(found),
         "attention": run.model.places.kernel,
+        "residual": run.model.residual,
         "parts": [asdict(row) for row in rows],
         "device": describe(run.device),
         "setting": setting(describe(run.device).removeprefix(f"{platform.machine()} CPU, ")),
@@ -322,6 +328,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--vocab", type=int, default=50_304)
     parser.add_argument("--positions", choices=["alibi", "learned", "rotary"], default="alibi")
     parser.add_argument("--attention", choices=["auto", "sdpa", "triton", "flash"], default="auto")
+    parser.add_argument("--residual", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--micro-sequences", type=int, default=4, help="in a forward pass")
     parser.add_argument("--micro-batches", type=int, default=1, help="in a step")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
@@ -351,7 +358,8 @@ def _page(record: dict[str, Any]) -> str:
         f"{record['tokens_per_step']:,} tokens a step, {record['micro_sequences']} sequences at "
         "once. Medians.",
         "",
-        f"{record['setting']}, attention by {record['attention']}.",
+        f"{record['setting']}, attention by {record['attention']}, "
+        f"residual stream in {record['residual']}.",
         "",
         f"**{speed:,.0f} tokens/s**, {step * 1e3:,.1f} ms a step; of "
         f"{record['peak_flops'] / 1e12:,.2f} TFLOP/s: {mfu['1.0']:.1%} (attention counted whole), "

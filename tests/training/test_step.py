@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -245,3 +246,41 @@ def test_on_a_gpu_what_is_pinned_arrives_whole(batches):
     assert moved.ids.is_cuda
     assert torch.equal(moved.ids.cpu(), batch.ids)
     assert moved.counted_targets == batch.counted_targets
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_gpu_that_judges_by_itself_does_what_it_is_told_otherwise(fresh, batches, broken):
+    device = torch.device("cuda")
+
+    def judge(loss, norm):
+        return None if math.isfinite(loss) and math.isfinite(norm) else "not finite"
+
+    def weights(*, finite_only):
+        state = fresh(head_width=32)
+        state.model.to(device)
+        for cursor in range(3):
+            if broken and cursor == 1:
+                state.model.norm.weight.register_hook(lambda gradient: gradient * torch.nan)
+            train_step(
+                state.model,
+                state.optimizer,
+                batches(cursor).to(device),
+                settings(),
+                judge=judge,
+                finite_only=finite_only,
+            )
+        return torch.cat([each.detach().flatten() for each in state.model.parameters()])
+
+    assert torch.equal(weights(finite_only=True), weights(finite_only=False))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("residual", ["fp32", "bf16"])
+def test_on_a_gpu_the_residual_stream_is_kept_in_what_was_asked(fresh, batches, residual):
+    model = fresh(head_width=32).model.to(torch.device("cuda"))
+    model.residual = residual
+    seen = []
+    model.layers[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    batch_loss_sum(model, batches(0).to(torch.device("cuda")))
+    assert seen == [torch.bfloat16 if residual == "bf16" else torch.float32]

@@ -1,7 +1,9 @@
 """AdamW with decay on matrices only, and its state by parameter name."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +78,31 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of every group."""
     for group in optimizer.param_groups:
         group["lr"] = lr
+
+
+def knows_flags(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether ``unless`` can hold an optimizer back: a fused AdamW, and no kind of it."""
+    return type(optimizer) is torch.optim.AdamW and all(
+        group["fused"] for group in optimizer.param_groups
+    )
+
+
+@contextmanager
+def unless(optimizer: torch.optim.Optimizer, refused: Tensor) -> Generator[None, None, None]:
+    """Let fused AdamW's steps inside the block leave all as it is, if a flag on its device is set.
+
+    Nobody waits to see it: the kernels read it, as they do for torch's gradient scaler.
+
+    Args:
+        optimizer: One that ``knows_flags``.
+        refused: A flag, true or false.
+    """
+    held: Any = optimizer
+    held.grad_scale, held.found_inf = None, refused.float()
+    try:
+        yield
+    finally:
+        del held.grad_scale, held.found_inf
 
 
 def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -75,23 +75,14 @@ def train_stage(job: Training) -> Iterator[Event]:
     device = choose_device()
     first = first_state(job, device)
     state = first.state
-    kernel, why = settled_kernel(
-        job.plan.experiment.attention,
-        job.stage.config,
-        device,
-        documents=job.stage.document_masking,
-    )
-    state.model.places.kernel = kernel
-    reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
-    if reason is None:
-        compile_layers(state.model)
-    elif job.plan.experiment.compile:
-        yield Notice(text=f"layers are not compiled: {reason}; training is slower, not different")
+    attention, uncompiled = _ready(job, state.model, device)
+    if uncompiled and job.plan.experiment.compile:
+        text = f"layers are not compiled: {uncompiled}; training is slower, not different"
+        yield Notice(text=text)
     log = Writer(job.folder.log(job.stage.name) if job.world.leads else Path(os.devnull))
     forget_peaks(device)
     try:
-        attention = f"{kernel}: {why}"
-        log.write(_start(state, job, device, compiled=reason is None, attention=attention))
+        log.write(_start(state, job, device, compiled=not uncompiled, attention=attention))
         yield from _notices(job, first, log)
         with job.stop.deferring(), collected_once():
             yield from _run(job, state, log, first.lineage)
@@ -99,6 +90,19 @@ def train_stage(job: Training) -> Iterator[Event]:
         log.close()
     if job.stop.signal_number is not None:
         raise _stopped(job, step=state.step)
+
+
+def _ready(job: Training, model: GPT, device: torch.device) -> tuple[str, str | None]:
+    """Settle what computes a model; return what mixes its values, and why it is not compiled."""
+    experiment = job.plan.experiment
+    kernel, why = settled_kernel(
+        experiment.attention, job.stage.config, device, documents=job.stage.document_masking
+    )
+    model.places.kernel, model.residual = kernel, experiment.residual
+    uncompiled = why_not_compiled(device) if experiment.compile else "the recipe says so"
+    if uncompiled is None:
+        compile_layers(model)
+    return f"{kernel}: {why}", uncompiled
 
 
 def _run(

@@ -67,6 +67,7 @@ def train(
             entries=faster.entries if faster else (),
             factor=faster.factor(state.step) if faster else 1.0,
             judge=partial(_judged, state.watch, state.step + 1),
+            finite_only=state.watch.rule is None,
             world=world,
         )
         state.step += 1
