@@ -128,6 +128,7 @@ def row(name: str, config: GPTConfig, *, mode: Checkpointing, load: Load, compil
         chunk_tokens=CHUNK_TOKENS,
         checkpointing=mode,
         moments="float32",
+        muon=False,
         sharding="replicated",
         devices=1,
         numbers=CUDA,

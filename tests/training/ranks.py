@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,20 @@ GROWN = "layers.0.mlp.up.weight"
 """A matrix that growth is said to have made."""
 
 
-def state_of(world: World, *, sharding: Any = "zero1", scaled: bool = False, **changes: Any) -> Any:
+def state_of(
+    world: World,
+    *,
+    sharding: Any = "zero1",
+    scaled: bool = False,
+    moments: Any = "float32",
+    **changes: Any,
+) -> Any:
     """Return the same first state in every world."""
     config = GPTConfig(**{**SHAPE, **changes})
     fresh, model = GPT(config), GPT(config)
     initialize(fresh, torch.Generator().manual_seed(1))
     world.shard(model, sharding)
-    optimizer = adamw(model, SETTINGS, scaled=scaled)
+    optimizer = adamw(model, replace(SETTINGS, moments=moments), scaled=scaled)
     state = TrainState(model=model, optimizer=optimizer, step=0, cursor=0)
     state.load(fresh.state_dict(), factors() if scaled else {})
     return state
@@ -123,6 +130,8 @@ CASES = {
     ),
     "zero3": Case(shape={"sharding": "zero3"}, batch={"masked": True}, micro=2, watched=True),
     "hybrid": Case(shape={"sharding": "hybrid"}, micro=2),
+    "bfloat16": Case(shape={"moments": "bfloat16"}, watched=True),
+    "8bit": Case(shape={"moments": "8bit", "sharding": "zero3"}, watched=True),
     "followed exactly": Case(shape={"scaled": True}, clip_norm=0.5, clip_value=0.01, rewarmed=True),
 }
 

@@ -13,6 +13,8 @@ CASES = [
     "untied, masked, accumulated, uneven",
     "zero3",
     "hybrid",
+    "bfloat16",
+    "8bit",
     "followed exactly",
 ]
 EXACT = 1e-6
