@@ -64,7 +64,7 @@ tokens = {tokens}
 batch = {batch}
 micro_batch = {context}
 activation_checkpointing = "full"
-optimizer = {{ peak_lr = 1e-4, clip_norm = 1.0 }}
+optimizer = {{ peak_lr = 1e-4, clip_norm = 1.0, moments = "{moments}" }}
 schedule = {{ kind = "cosine", warmup_steps = 20 }}
 validate_every = {every}
 checkpoint_every = {half}
@@ -137,7 +137,7 @@ def _recipe(options: argparse.Namespace, *, context: int) -> str:
         tokens=options.steps * batch,
         every=options.steps * batch // 8,
         half=options.steps * batch // 2,
-        state=options.state,
+        moments=options.moments,
     )
 
 
@@ -176,7 +176,7 @@ def main() -> None:
             "",
             f"{options.layers} layers, width {options.width}, {options.heads} heads, "
             f"{options.micro_batches} sequences a step, one at a time; layers computed again, "
-            f"moments in {options.state}, residual stream in {options.residual}. The process may "
+            f"moments in {options.moments}, residual stream in {options.residual}. The process may "
             f"have {options.gib:g} GiB. Peaks in GiB, of each process from its start.",
             "",
             f"{setting(describe(device))}.",
@@ -201,8 +201,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=36)
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--width", type=int, default=1_536)
-    parser.add_argument("--state", default="bf16", help="what moments are held in")
-    parser.add_argument("--residual", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--moments", choices=["float32", "bfloat16", "8bit"], default="bfloat16")
+    parser.add_argument("--residual", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json (one of 2,048 is trained)")
     parser.add_argument("--folder", type=Path, help="where the run may lie")

@@ -186,7 +186,7 @@ def parts(run: Run) -> Iterator[Part]:
     tokens = run.settings.micro_sequences * config.context
     yield _attention(run, micros)
     hidden = _hidden(run)
-    if run.model.residual == "bf16" and run.device.type == "cuda":
+    if run.model.residual == "bfloat16" and run.device.type == "cuda":
         hidden = hidden.detach().bfloat16().requires_grad_()
     bias, angles = run.model.places(config.context, hidden.dtype)
     layer, gradient = run.model.layers[0], torch.randn_like(hidden)
@@ -328,7 +328,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--vocab", type=int, default=50_304)
     parser.add_argument("--positions", choices=["alibi", "learned", "rotary"], default="alibi")
     parser.add_argument("--attention", choices=["auto", "sdpa", "triton", "flash"], default="auto")
-    parser.add_argument("--residual", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--residual", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--micro-sequences", type=int, default=4, help="in a forward pass")
     parser.add_argument("--micro-batches", type=int, default=1, help="in a step")
     parser.add_argument("--no-compile", dest="compile", action="store_false")

@@ -276,11 +276,11 @@ def test_a_gpu_that_judges_by_itself_does_what_it_is_told_otherwise(fresh, batch
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("residual", ["fp32", "bf16"])
+@pytest.mark.parametrize("residual", ["float32", "bfloat16"])
 def test_on_a_gpu_the_residual_stream_is_kept_in_what_was_asked(fresh, batches, residual):
     model = fresh(head_width=32).model.to(torch.device("cuda"))
     model.residual = residual
     seen = []
     model.layers[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
     batch_loss_sum(model, batches(0).to(torch.device("cuda")))
-    assert seen == [torch.bfloat16 if residual == "bf16" else torch.float32]
+    assert seen == [torch.bfloat16 if residual == "bfloat16" else torch.float32]

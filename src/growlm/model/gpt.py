@@ -14,7 +14,7 @@ from growlm.model.layers import Layer, Norm
 from growlm.model.recompute import Checkpointing
 from growlm.model.undrawn import Embedding, Linear
 
-Residual = Literal["fp32", "bf16"]
+Residual = Literal["float32", "bfloat16"]
 """What the residual stream is kept in while autocast computes in bf16."""
 
 
@@ -24,7 +24,7 @@ class GPT(nn.Module):
     ``forward`` stops before the head, so that the loss can take the logits chunk by chunk.
     """
 
-    residual: Residual = "fp32"
+    residual: Residual = "float32"
     """As whoever trains it says; without autocast the stream has the weights' type."""
 
     def __init__(self, config: GPTConfig) -> None:
@@ -71,7 +71,7 @@ class GPT(nn.Module):
                 learned_TD if documents_BT is None else learned_TD[document_places(documents_BT)]
             )
         working = _working_dtype(x_BTD)
-        if self.residual == "bf16":
+        if self.residual == "bfloat16":
             x_BTD = x_BTD.to(working)
         bias, angles = self.places(ids_BT.shape[1], working, documents_BT)
         for layer in self.layers:
