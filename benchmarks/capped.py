@@ -9,6 +9,7 @@ make it smaller.
 
 import argparse
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -179,7 +180,7 @@ def main() -> None:
             f"moments in {options.moments}, residual stream in {options.residual}. The process may "
             f"have {options.gib:g} GiB. Peaks in GiB, of each process from its start.",
             "",
-            f"{setting(describe(device))}.",
+            f"{setting(describe(device).removeprefix(f'{platform.machine()} CPU, '))}.",
             "",
             "| context | process | steps | allocated | reserved | gap | retries / failures "
             "| tokens/s |",

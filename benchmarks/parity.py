@@ -6,6 +6,7 @@ gradients it is the norm of the difference by the norm. Checkpointing is held ag
 """
 
 import argparse
+import platform
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -141,7 +142,7 @@ def main() -> None:
     lines = [
         "# Fast paths beside plain ones",
         "",
-        f"{setting(describe(device))}.",
+        f"{setting(describe(device).removeprefix(f'{platform.machine()} CPU, '))}.",
         "",
         "| path | of | error |",
         "| --- | --- | ---: |",
