@@ -104,5 +104,5 @@ def test_a_list_and_no_json_are_refused(tmp_path):
 
 
 def test_a_benchmark_that_was_not_looked_for_is_refused(written):
-    with pytest.raises(CorpusError, match="that was looked for; got 'quizz'. Try quiz"):
+    with pytest.raises(CorpusError, match=r"that was looked for; got 'quizz'\. Try quiz"):
         read_report(written()).contacts("quizz")

@@ -1,6 +1,6 @@
 """Reading ``overlap.json`` back: what is known of every example of a benchmark."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -149,11 +149,9 @@ class ReportRead(_Part, frozen=True):
             for each in self.overlaps
             if each.benchmark == benchmark and (sources is None or each.source in sources)
         ]
-        labels = dict.fromkeys(range(size), cast(Label, "clean"))
+        labels = _labels(pairs, size)
         scores = dict.fromkeys(range(size), 0.0)
         answered: dict[int, bool | None] = dict.fromkeys(range(size))
-        for index, own in _labels(pairs, size):
-            labels[index] = own
         for hit in (hit for pair in pairs for hit in pair.hits):
             scores[hit.index] = max(scores[hit.index], hit.score)
             if hit.answer_covered is not None:
@@ -164,15 +162,15 @@ class ReportRead(_Part, frozen=True):
         }
 
 
-def _labels(pairs: Collection[OverlapRead], size: int) -> Iterator[tuple[int, Label]]:
-    """Yield the gravest label of each example."""
+def _labels(pairs: Collection[OverlapRead], size: int) -> dict[int, Label]:
+    """Return the gravest label of each example."""
     by_pair: list[dict[int, Label]] = [
         {row: label for label, rows in pair.rows.items() for row in rows} for pair in pairs
-    ]
-    for index in range(size):
-        found = [labels.get(index, "clean") for labels in by_pair]
-        if found:
-            yield index, min(found, key=GRAVEST.index)
+    ] or [{}]
+    return {
+        index: min((labels.get(index, "clean") for labels in by_pair), key=GRAVEST.index)
+        for index in range(size)
+    }
 
 
 def read_report(path: Path) -> ReportRead:
