@@ -1,30 +1,34 @@
 from math import hypot, inf, sqrt
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from growlm.evaluation.contamination.doses import difference, doses
+from growlm.evaluation.contamination import doses as module
+from growlm.evaluation.contamination.doses import doses
+
+difference: Any = module.difference
 
 
 def test_doses_by_hand():
     """Never: 1 of 4. Once, in sum: 1 of 2. Four times, or nearly: 2 of 2."""
     pairs = [(0.0, 1.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)]
-    pairs += [(0.4 + 0.6 + 1e-9, 1.0), (0.5, 0.0), (4.0, 1.0), (3.0, 1.0)]
+    pairs += [(0.4 + 0.6, 1.0), (0.5, 0.0), (4.0, 1.0), (3.2, 1.0)]
     never, once, four = doses(pairs)
     assert (never.above, never.most, never.exposures, never.mean.value) == (None, 0.0, 0.0, 0.25)
     assert (never.gain, never.gain_stderr, never.gain_per_exposure) == (None, None, None)
-    assert (once.above, once.most, once.mean.count) == (0.0, 1.0, 2)
+    assert (once.above, once.most, once.mean.count) == (0.0, 1.5, 2)
     assert once.exposures == pytest.approx(0.75)
     assert once.gain == 0.25
     assert once.gain_stderr == pytest.approx(hypot(0.25, 0.5))
     assert once.gain_per_exposure == pytest.approx(1 / 3)
-    assert (four.above, four.most, four.exposures) == (2.0, 4.0, 3.5)
-    assert four.gain_per_exposure == pytest.approx(0.75 / 3.5)
+    assert (four.above, four.most, four.exposures) == (3.0, 6.0, 3.6)
+    assert four.gain_per_exposure == pytest.approx(0.75 / 3.6)
 
 
 def test_without_examples_never_trained_on_there_is_no_gain():
-    (often,) = doses([(20.0, 1.0), (40.0, 0.0)])
-    assert (often.above, often.most, often.mean.value, often.gain) == (16.0, inf, 0.5, None)
+    (often,) = doses([(25.0, 1.0), (40.0, 0.0)])
+    assert (often.above, often.most, often.mean.value, often.gain) == (24.0, inf, 0.5, None)
     assert often.gain_per_exposure is None
     assert doses([]) == ()
 
@@ -47,7 +51,7 @@ def test_the_difference_in_differences_by_hand(item):
     found = difference([*items, *seen])
     assert (found.exposed.value, found.unexposed.value, found.value) == (0.5, 0.0, 0.5)
     assert found.stderr == pytest.approx(sqrt(0.5 / 2 + (2 / 3) / 4))
-    assert not found.enough
+    assert found.verdict == "insufficient"
 
 
 def test_a_group_without_examples_makes_no_difference(item):
@@ -56,10 +60,18 @@ def test_a_group_without_examples_makes_no_difference(item):
     assert difference([item(1.0), item(1.0, exposures=1.0)]) is None
 
 
-def test_thirty_examples_of_each_are_enough(item):
-    exposed, not_ = [item(1.0, parent=0.0, exposures=1.0)], [item(1.0, parent=0.0)]
-    assert difference(exposed * 30 + not_ * 30).enough
-    assert not difference(exposed * 29 + not_ * 30).enough
+@pytest.mark.parametrize(
+    ("exposed", "unexposed", "words"),
+    [(30, 30, "evidence"), (29, 30, "insufficient"), (30, 29, "insufficient"), (15, 45, "none")],
+)
+def test_evidence_takes_three_errors_and_thirty_examples(item, exposed, unexposed, words):
+    """All gained one; where it is none, 30 of each group, and as many gained as lost."""
+    good, bad = [item(1.0, parent=0.0, exposures=1.0)], [item(0.0, parent=1.0, exposures=1.0)]
+    others = [item(0.0, parent=0.0)]
+    if words == "none":
+        assert difference((good + bad) * exposed + others * unexposed).verdict == words
+    else:
+        assert difference(good * exposed + others * unexposed).verdict == words
 
 
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9), st.booleans()), min_size=2))

@@ -1,9 +1,15 @@
+from typing import Any
+
 import pytest
 from hypothesis import given, strategies as st
 
 from growlm.base.errors import EvaluationError
-from growlm.evaluation.contamination.items import deviation, joined, mean_or_none
+from growlm.evaluation.contamination import items
+from growlm.evaluation.contamination.items import deviation
 from growlm.evaluation.results import ExampleScore, TaskScore
+
+joined: Any = items.joined
+mean_or_none: Any = items.mean_or_none
 
 
 def test_scores_contacts_and_exposures_meet_by_row(scored, contact):

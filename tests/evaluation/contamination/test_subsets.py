@@ -1,9 +1,13 @@
 from math import sqrt
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from growlm.evaluation.contamination.subsets import subsets, verdict
+from growlm.evaluation.contamination import subsets as module
+from growlm.evaluation.contamination.subsets import verdict
+
+subsets: Any = module.subsets
 
 
 def right(item, right, wrong, overlap):
@@ -84,7 +88,7 @@ def test_evidence_takes_all_four_on_their_side_and_thirty_examples(item, answers
     items = [
         each
         for counts, overlap in zip(answers, (0.0, 0.5, 1.0), strict=True)
-        for each in right(item, *counts, overlap)
+        for each in right(item, counts[0], counts[1], overlap)
     ]
     assert verdict(subsets(items)) == words
 

@@ -1,9 +1,13 @@
 from math import sqrt
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from growlm.evaluation.contamination.thresholds import EDGES, thresholds
+from growlm.evaluation.contamination import thresholds as module
+from growlm.evaluation.contamination.thresholds import EDGES
+
+thresholds: Any = module.thresholds
 
 
 def test_the_gain_of_700_clean_of_1000_is_that_of_contams_check(item):

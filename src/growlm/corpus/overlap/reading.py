@@ -167,10 +167,11 @@ def _labels(pairs: Collection[OverlapRead], size: int) -> dict[int, Label]:
     by_pair: list[dict[int, Label]] = [
         {row: label for label, rows in pair.rows.items() for row in rows} for pair in pairs
     ] or [{}]
-    return {
-        index: min((labels.get(index, "clean") for labels in by_pair), key=GRAVEST.index)
-        for index in range(size)
-    }
+    found: dict[int, Label] = {}
+    for index in range(size):
+        labels: list[Label] = [own.get(index, "clean") for own in by_pair]
+        found[index] = min(labels, key=GRAVEST.index)
+    return found
 
 
 def read_report(path: Path) -> ReportRead:

@@ -188,7 +188,7 @@ class Scorer:
 
     def rows(self, benchmark: int) -> dict[Label, tuple[int, ...]]:
         """Return which examples of a benchmark are what."""
-        labels = {hit.index: hit.label for hit in self.hits(benchmark)}
+        labels: dict[int, Label] = {hit.index: hit.label for hit in self.hits(benchmark)}
         found: dict[Label, list[int]] = {label: [] for label in LABELS}
         for item in self.index.items[benchmark]:
             label = labels.get(item.index) or self._label(item, score=0.0, short=False)

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot, inf
 from statistics import fmean
+from typing import Literal
 
 from growlm.evaluation.contamination.items import LEAST, Item, mean_or_none
 from growlm.evaluation.results import Mean, mean_of
 
-EDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, inf)
-"""Ends of the ranges of exposures; each belongs to the range that it ends."""
+EDGES = (0.0, 1.5, 3.0, 6.0, 12.0, 24.0, inf)
+"""Ends of the ranges of exposures; each belongs to the range that it ends.
 
-ROUNDING = 1e-6
-"""By how much sums of shares may miss the whole number that they are."""
+They lie between the powers of two: an example that was put somewhere so many times is trained on
+about as often, a little less where a document is held out, a little more where one is read again.
+"""
+
+FAR = 3.0
+"""Standard errors from which a difference is evidence: several scores are looked at, each alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +60,14 @@ class Difference:
         return hypot(self.exposed.stderr, self.unexposed.stderr)
 
     @property
-    def enough(self) -> bool:
-        """Whether both groups have examples enough for it to be told."""
-        return min(self.exposed.count, self.unexposed.count) >= LEAST
+    def verdict(self) -> Literal["evidence", "none", "insufficient"]:
+        """Whether it is more than three standard errors above nothing.
+
+        A group of fewer than 30 examples is insufficient.
+        """
+        if min(self.exposed.count, self.unexposed.count) < LEAST:
+            return "insufficient"
+        return "evidence" if self.value > FAR * self.stderr else "none"
 
 
 def doses(pairs: Sequence[tuple[float, float]]) -> tuple[Dose, ...]:
@@ -93,7 +103,7 @@ def difference(items: Sequence[Item]) -> Difference | None:
 def _inside(exposures: float, above: float | None, most: float) -> bool:
     if above is None:
         return not exposures
-    return above + ROUNDING * bool(above) < exposures <= most + ROUNDING
+    return above < exposures <= most
 
 
 def _dose(
