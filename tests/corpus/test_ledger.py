@@ -186,3 +186,48 @@ def test_without_examples_nothing_is_looked_up():
     assert ledger.examples({"books": []}, sampler=SAMPLER, stretch=STRETCH) == ()
     assert isinstance(ledger.of(()), Ledger)
     assert np.isfinite(len(ledger.of(()).totals()))
+
+
+def stage(status: Status, *examples, benchmarks=("piqa",), sha256="a" * 64):
+    return Segment(
+        stage="s",
+        status=status,
+        steps=9,
+        benchmarks=dict.fromkeys(benchmarks, sha256),
+        unsearched=(),
+        examples=examples,
+    )
+
+
+@pytest.mark.parametrize(
+    ("segments", "known"),
+    [
+        ([stage("scanned"), stage("scanned")], "known"),
+        ([stage("scanned"), stage("scanned", benchmarks=("boolq",))], "partial"),
+        ([stage("scanned"), stage("scanned", sha256="b" * 64)], "partial"),
+        ([stage("partly scanned")], "partial"),
+        ([stage("scanned", benchmarks=("boolq",))], "unknown"),
+        ([stage("unknown", benchmarks=()), stage("not scanned", benchmarks=())], "unknown"),
+    ],
+)
+def test_what_is_known_of_one_benchmark_is_what_was_searched_for_its_own_file(segments, known):
+    assert ledger.of(segments).known_of("piqa", "a" * 64) == known
+
+
+def test_any_file_of_a_benchmark_is_taken_where_none_is_meant():
+    assert ledger.of([stage("scanned"), stage("scanned", sha256="b" * 64)]).known_of("piqa") == (
+        "known"
+    )
+
+
+def test_exposures_of_a_benchmark_add_up_over_documents_and_stages_but_for_masks_and_scraps():
+    scrap = exposed(4).model_copy(update={"score": 0.1})
+    unserved = exposed(5, steps=(), shares=())
+    found = ledger.of(
+        [
+            stage("scanned", exposed(0), exposed(0), exposed(1, benchmark="boolq"), scrap),
+            stage("scanned", exposed(0), exposed(3, masked=True), exposed(2), unserved),
+        ]
+    )
+    assert found.exposures_of("piqa", least=0.2) == {0: 4.5, 2: 1.5}
+    assert found.exposures_of("piqa", least=0.0) == {0: 4.5, 2: 1.5, 4: 1.5}

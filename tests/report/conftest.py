@@ -6,6 +6,14 @@ from typing import Any
 
 import pytest
 
+from growlm.report.contamination_view import (
+    ContaminationView,
+    DifferenceView,
+    DoseView,
+    MeanView,
+    SubsetView,
+    ThresholdView,
+)
 from growlm.report.view import (
     CertificateView,
     ComparisonView,
@@ -309,5 +317,83 @@ def edit() -> Edit:
 
     def change(view: RunView, name: str, **changes: Any) -> RunView:
         return edited(view, name, changes)
+
+    return change
+
+
+def mean(value: float, stderr: float, count: int) -> MeanView:
+    return MeanView(value=value, stderr=stderr, count=count)
+
+
+def dose(above: float | None, most: float, exposures: float, found: MeanView) -> DoseView:
+    gain = None if above is None else found.value - 0.2
+    return DoseView(
+        above=above,
+        most=most,
+        exposures=exposures,
+        mean=found,
+        gain=gain,
+        gain_stderr=None if above is None else 0.06,
+        gain_per_exposure=None if gain is None else gain / exposures,
+    )
+
+
+def threshold(edge: float, flagged: int) -> ThresholdView:
+    rest = mean(0.2, 0.052, 100 - flagged)
+    return ThresholdView(edge=edge, flagged=flagged, rest=rest, gain=0.3, gain_stderr=0.065)
+
+
+def leak() -> ContaminationView:
+    """Return a hundred examples of which forty were leaked, and learned."""
+    clean, dirty = mean(0.2, 0.052, 60), mean(0.95, 0.035, 40)
+    return ContaminationView(
+        stage="leaked",
+        checkpoint="final",
+        task="quiz",
+        metric="acc",
+        known="known",
+        everything=mean(0.5, 0.05, 100),
+        labels={"clean": 60, "dirty": 40, "short_hit": 3},
+        subsets=(
+            SubsetView(name="clean", mean=clean, z=-4.6, z_finite=-7.3),
+            SubsetView(name="not clean", mean=dirty, z=5.7, z_finite=7.3),
+            SubsetView(name="not dirty", mean=clean, z=-4.6, z_finite=-7.3),
+            SubsetView(name="dirty", mean=dirty, z=5.7, z_finite=7.3),
+        ),
+        verdict="evidence",
+        thresholds=(
+            threshold(0.0, 45),
+            threshold(0.1, 40),
+            threshold(0.2, 40),
+            threshold(0.8, 40),
+        ),
+        answered=mean(1.0, 0.0, 12),
+        doses=(
+            dose(None, 0.0, 0.0, mean(0.2, 0.052, 60)),
+            dose(0.0, 1.5, 0.95, mean(0.9, 0.05, 20)),
+            dose(24.0, math.inf, 32.0, mean(1.0, 0.0, 20)),
+        ),
+        parent="base",
+        parent_known="known",
+        gains=(
+            dose(None, 0.0, 0.0, mean(0.05, 0.03, 60)),
+            dose(3.0, 6.0, 3.5, mean(0.6, 0.04, 40)),
+        ),
+        difference=DifferenceView(
+            exposed=mean(0.6, 0.04, 40),
+            unexposed=mean(0.05, 0.03, 60),
+            value=0.55,
+            stderr=0.05,
+            verdict="evidence",
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def contamination() -> Callable[..., ContaminationView]:
+    """Return a function: changes -> a leak as the log shows it."""
+
+    def change(**changes: Any) -> ContaminationView:
+        return leak().model_copy(update=changes)
 
     return change

@@ -87,6 +87,13 @@ class Segment(_Entry, frozen=True):
     examples: tuple[Exposed, ...]
     """Those that stand in the training tokens, trained on or not."""
 
+    def known_of(self, benchmark: str, sha256: str | None) -> Known:
+        """Return how much of the stage's data was searched for a benchmark."""
+        own = self.benchmarks.get(benchmark)
+        if own is None or sha256 not in (None, own):
+            return "unknown"
+        return "known" if self.status == "scanned" else "partial"
+
     def until(self, step: int, *, untrained: Set[int]) -> "Segment":
         """Return the stage as it was after a step, but for steps that did not train."""
         examples = tuple(each.until(step, untrained=untrained) for each in self.examples)
@@ -106,6 +113,33 @@ class Ledger(_Entry, frozen=True):
         if found <= {"scanned"}:
             return "known"
         return "partial" if found & {"scanned", "partly scanned"} else "unknown"
+
+    def known_of(self, benchmark: str, sha256: str | None = None) -> Known:
+        """Return how much of the lineage was searched for one benchmark.
+
+        Args:
+            benchmark: Its name.
+            sha256: Of its file, as the segments have it: under another, its rows may be others.
+                None takes any.
+        """
+        found = {segment.known_of(benchmark, sha256) for segment in self.segments}
+        if found <= {"known"}:
+            return "known"
+        return "unknown" if found == {"unknown"} else "partial"
+
+    def exposures_of(self, benchmark: str, *, least: float) -> dict[int, float]:
+        """Return how often examples of a benchmark were trained on, by row; never is absent.
+
+        Args:
+            benchmark: Its name.
+            least: The share of an example that a document must hold to count.
+        """
+        found: defaultdict[int, float] = defaultdict(float)
+        for each in (each for segment in self.segments for each in segment.examples):
+            counts = each.benchmark == benchmark and each.score >= least and not each.masked
+            if counts and each.exposures:
+                found[each.index] += each.exposures
+        return dict(found)
 
     def totals(self) -> list["Total"]:
         """Return what became of each benchmark that any stage was searched for, by name."""

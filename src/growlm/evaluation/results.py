@@ -1,6 +1,6 @@
 """What an evaluation came to: the score of every example, and what their means are worth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
@@ -28,6 +28,16 @@ class Mean:
     stderr: float
     """Standard error: the sample's standard deviation by the root of the count; 0 for one."""
     count: int
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """Return the mean of one value or more.
+
+    >>> mean_of([1.0, 0.0, 1.0, 0.0])
+    Mean(value=0.5, stderr=0.28867513459481287, count=4)
+    """
+    spread = stdev(values) if len(values) > 1 else 0.0
+    return Mean(value=fmean(values), stderr=spread / sqrt(len(values)), count=len(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,5 +77,4 @@ class TaskScore:
                 got=f"'{metric}'",
                 fix=", ".join(sorted(self.examples[0].values)),
             ) from None
-        spread = stdev(values) if len(values) > 1 else 0.0
-        return Mean(value=fmean(values), stderr=spread / sqrt(len(values)), count=len(values))
+        return mean_of(values)

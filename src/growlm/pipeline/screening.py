@@ -11,6 +11,7 @@ from growlm.corpus import duplicates
 from growlm.corpus.canonical import CANONICAL_VERSION
 from growlm.corpus.overlap import rulings
 from growlm.corpus.overlap.benchmark import fields_of, parse_fields
+from growlm.corpus.overlap.report import FORMAT
 from growlm.corpus.overlap.tasks import is_task
 from growlm.corpus.selecting import Selection
 from growlm.pipeline import overlapping
@@ -35,6 +36,7 @@ def overlap_step(plan: Plan, folder: RunFolder, section: Overlap) -> Step:
             "left_out": [left_out(plan, folder, each.name) for each in plan.experiment.texts],
             "against": [[each.name, each.fields, digests[each.name]] for each in section.against],
             "rules": section.rules,
+            "format": FORMAT,
             "canonical": [CANONICAL_VERSION, unidata_version],
         },
         outputs=(folder.overlap,),

@@ -24,7 +24,7 @@ from growlm.corpus.overlap.score import (
 )
 from growlm.recipe.overlap import Rules
 
-FORMAT = 1
+FORMAT = 2
 
 SHOWN = 50
 """Hits of a benchmark and a source that the page shows; the JSON has them all."""
@@ -55,9 +55,15 @@ class Overlap:
 
     benchmark: str
     source: str
-    labels: Mapping[Label, int]
+    rows: Mapping[Label, tuple[int, ...]]
+    """Every example, by what it is."""
     hits: tuple[Hit, ...]
     verdicts: tuple[Verdict, ...]
+
+    @property
+    def labels(self) -> dict[Label, int]:
+        """How many examples are what."""
+        return {label: len(rows) for label, rows in self.rows.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +116,7 @@ def report(
             Overlap(
                 benchmark=benchmark.name,
                 source=source.name,
-                labels=scorer.labels(number),
+                rows=scorer.rows(number),
                 hits=tuple(scorer.hits(number)),
                 verdicts=tuple(verdicts(index, mine, number)),
             )
@@ -203,7 +209,8 @@ def _overlap(found: Overlap) -> dict[str, Any]:
     return {
         "benchmark": found.benchmark,
         "source": found.source,
-        "labels": dict(found.labels),
+        "labels": found.labels,
+        "rows": {label: list(rows) for label, rows in found.rows.items() if label != "clean"},
         "hits_by_score": bins,
         "rules": {each.rule: _verdict(each) for each in found.verdicts},
         "hits": [asdict(hit) for hit in found.hits],

@@ -186,14 +186,14 @@ class Scorer:
             if inside or held or item.text in shorts:
                 yield self._hit(item, inside, shorts.get(item.text, []), context=held)
 
-    def labels(self, benchmark: int) -> dict[Label, int]:
-        """Return how many examples of a benchmark are what."""
-        labels = {hit.index: hit.label for hit in self.hits(benchmark)}
-        counts = Counter(
-            labels.get(item.index) or self._label(item, score=0.0, short=False)
-            for item in self.index.items[benchmark]
-        )
-        return {label: counts[label] for label in LABELS}
+    def rows(self, benchmark: int) -> dict[Label, tuple[int, ...]]:
+        """Return which examples of a benchmark are what."""
+        labels: dict[int, Label] = {hit.index: hit.label for hit in self.hits(benchmark)}
+        found: dict[Label, list[int]] = {label: [] for label in LABELS}
+        for item in self.index.items[benchmark]:
+            label = labels.get(item.index) or self._label(item, score=0.0, short=False)
+            found[label].append(item.index)
+        return {label: tuple(rows) for label, rows in found.items()}
 
     def _hit(
         self,

@@ -1,0 +1,1 @@
+"""Contamination: scores held against what the training text holds of a benchmark."""
