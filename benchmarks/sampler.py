@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from setting import setting
 
+from growlm.base.arrays import NDArray
 from growlm.corpus.exposure import Span, exposures
 from growlm.corpus.inverse import draws_of
 from growlm.corpus.manifest import TokenizerFacts

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.corpus.clusters import first_of_each
 from growlm.corpus.signed import Signed
 from growlm.recipe.duplicates import Duplicates

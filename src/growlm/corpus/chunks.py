@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.corpus.canonical import canonical
 from growlm.corpus.shingles import SIZE
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 from growlm.corpus.inverse import NEVER, contexts_at, draws_of, samples_of
 from growlm.corpus.mixture import Sampler

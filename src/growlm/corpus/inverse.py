@@ -2,8 +2,8 @@
 
 import numpy as np
 from jaxtyping import Int64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.corpus.mixture import Sampler
 from growlm.corpus.weights import draw_of
 

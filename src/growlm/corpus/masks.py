@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 from growlm.base.files import storage
 from growlm.corpus.spans import Span

@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Int64, UInt64
-from numpy.typing import NDArray
+
+from growlm.base.arrays import NDArray
 
 ROUNDS = 4
 """Fewer leave structure at some lags."""

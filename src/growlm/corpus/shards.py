@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 from growlm.base.files import sha256_file, storage
 from growlm.corpus import index, masks

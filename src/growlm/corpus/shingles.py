@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int64, UInt64
-from numpy.typing import NDArray
+
+from growlm.base.arrays import NDArray
 
 SIZE = 5
 """Words in a shingle."""

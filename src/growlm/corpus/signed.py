@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.files import read_json
 from growlm.corpus.clusters import Signatures
 from growlm.corpus.signing import Portion

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.files import write_bytes, write_json
 from growlm.base.memory import keep_freed
 from growlm.corpus.canonical import alnum, canonical

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Int64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 
 UNTRAINED = -1

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Int64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 
 UNITS = 65_536

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 from growlm.corpus.overlap.benchmark import Benchmark
 from growlm.corpus.overlap.canonical import alnum, words as words_of

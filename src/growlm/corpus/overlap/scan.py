@@ -8,8 +8,8 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
-from numpy.typing import NDArray
 
+from growlm.base.arrays import NDArray
 from growlm.corpus.overlap.canonical import (
     EDGE,
     character_spans,
