@@ -115,6 +115,8 @@ class Saved(Record, frozen=True):
     """Its folder, relative to the stage's."""
     seconds: float | None = None
     """Wall-clock time of saving it."""
+    stood_seconds: float | None = None
+    """Those of them in which training stood still; null where it did in all."""
 
 
 class Notice(Record, frozen=True):

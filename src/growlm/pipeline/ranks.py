@@ -1,7 +1,7 @@
 """Many ranks in one run: the first one carries it out, the others take their part in training."""
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from growlm.base.errors import GrowlmError, Stopped, TrainingError
 from growlm.pipeline.data import packed_sources
@@ -67,17 +67,11 @@ def together(run: Run, events: Iterator[Event]) -> Iterator[Event]:
     if run.world.leads:
         yield from events
         return
-    while (name := _heard(run.world)) is not None:
-        sources = packed_sources(run.plan, run.folder)
-        stage = run.plan.stage(name)
-        job = training_of(run.plan, stage, run.folder, sources, stop=run.stop, world=run.world)
-        for _event in train_stage(job):
-            continue
-
-
-def _heard(world: World) -> str | None:
-    """Return the next stage to train, or None when nothing is left to do."""
-    try:
-        return world.hear()
-    except EndedError:
-        return None
+    with suppress(EndedError):
+        while True:
+            name = run.world.hear()
+            sources = packed_sources(run.plan, run.folder)
+            stage = run.plan.stage(name)
+            job = training_of(run.plan, stage, run.folder, sources, stop=run.stop, world=run.world)
+            for _event in train_stage(job):
+                continue

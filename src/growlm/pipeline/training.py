@@ -23,8 +23,9 @@ from growlm.pipeline.beginning import First, first_state
 from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windows
 from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
-from growlm.pipeline.keeping import latest_checkpoint, prune, publish
+from growlm.pipeline.keeping import latest_checkpoint, prune
 from growlm.pipeline.mirroring import Mirrors, mirrors_of
+from growlm.pipeline.publishing import Publisher
 from growlm.pipeline.resuming import resumed_at_first, settled
 from growlm.pipeline.rollback import rolled_back
 from growlm.pipeline.stagejob import Training
@@ -112,8 +113,9 @@ def _run(
         _write(log, validate())
     job = yield from _settled(job, state, log)
     mirrors = _mirrors(job, step=state.step)
+    saves = Publisher(job=job, log=log, lineage=lineage)
     try:
-        yield from _each_step(job, state, log, lineage=lineage, mirrors=mirrors, validate=validate)
+        yield from _each_step(job, state, log, saves=saves, mirrors=mirrors, validate=validate)
     finally:
         mirrors.close()
 
@@ -130,7 +132,7 @@ def _each_step(
     state: TrainState,
     log: Writer,
     *,
-    lineage: tuple[Ancestor, ...],
+    saves: Publisher,
     mirrors: Mirrors,
     validate: Callable[[], Iterator[AnyRecord]],
 ) -> Iterator[Event]:
@@ -141,7 +143,8 @@ def _each_step(
     for record in _steps(job, state, device):
         log.write(record)
         clock.took(record.seconds)
-        yield from rolled_back(job, state, log)
+        saves.look()
+        yield from rolled_back(job, state, log, settle=saves.settle)
         last = record.step == stage.pace.steps
         stopped = job.world.largest(job.stop.signal_number or 0)
         if stage.pace.validates(record.step) and (last or not stopped):
@@ -149,7 +152,8 @@ def _each_step(
             yield from (Notice(text=text) for text in mirrors.catch_up())
         due = job.world.largest(int(job.stop.due(clock.ahead)))
         if due or last or record.step in stage.pace.checkpoint_steps:
-            clock.save = publish(job, state, log, lineage)
+            saves.publish(state, at_once=bool(due))
+        clock.save = saves.seconds or clock.save
         if due and not last:
             raise _stopped(job, step=record.step)
         yield from clock.told_once()

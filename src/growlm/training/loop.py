@@ -71,7 +71,7 @@ def train(
         )
         state.step += 1
         if state.ema is not None:
-            state.ema.update(state.weights(), step=state.step)
+            state.ema.update(dict(state.model.named_parameters()), step=state.step)
         state.cursor += batch.ids.shape[0]
         yield Step(
             step=state.step,

@@ -47,6 +47,7 @@ class World:
         self._node_size = node_size
         self._store = store
         self._said = 0
+        self._aside: Any = None
 
     @property
     def leads(self) -> bool:
@@ -141,6 +142,15 @@ class World:
         found = torch.tensor(number)
         dist.all_reduce(found, op=dist.ReduceOp.MAX)
         return int(found)
+
+    @property
+    def aside(self) -> Any:
+        """A way for all ranks to talk on another thread than training's; all ask for it at once."""
+        if self._aside is None:
+            import torch.distributed as dist
+
+            self._aside = dist.new_group(backend="gloo", timeout=PATIENCE)
+        return self._aside
 
     def each(self, tensor: Tensor) -> list[Tensor]:
         """Return every rank's tensor, in their order; they have one shape."""
