@@ -78,6 +78,9 @@ def test_two_ranks_train_as_one_process_does(alone, two):
     assert same(curve(two), curve(alone))
     starts = [each.device for each in read(two / LOG) if isinstance(each, Start)]
     assert [device.endswith(", 2 ranks, zero1") for device in starts] == [True]
+    ranks = [each.ranks for each in read(two / LOG) if isinstance(each, Step)]
+    assert all(each and 0 < each.reading < each.fastest <= each.slowest for each in ranks)
+    assert {each.slowest_rank for each in ranks if each} <= {0, 1}
     saves = [each for each in read(two / LOG) if isinstance(each, Saved)]
     assert [(each.path, each.stood_seconds is None) for each in saves] == [
         ("step-00000004", False),
@@ -172,6 +175,21 @@ def test_an_error_of_one_rank_ends_all_with_one_line(trained):
         "none. Try another disk.'. Try the same command again: it goes on from the last checkpoint."
     ]
     assert "growlm/cli" not in done.stderr  # no traceback of ours
+
+
+def test_a_rank_that_reads_without_end_is_named_with_its_shard(trained):
+    done, run = trained("stalled", "--patience", "1s", in_ranks=TWO, stall=["1", 2])
+    assert done.returncode == 1
+    (line,) = [each for each in done.stderr.splitlines() if each.startswith("growlm:")]
+    shards = run / "corpus"
+    assert line.startswith(
+        "growlm: expected step 3 to go on within 1.0 s (--patience); got rank 1 that reads "
+        f"{shards}"
+    )
+    assert line.endswith(
+        "00000.bin in step 3 and comes to no end. Try that disk or machine, then the same command: "
+        "it goes on from the last checkpoint."
+    )
 
 
 def test_a_mistake_in_the_recipe_is_told_once(trained):

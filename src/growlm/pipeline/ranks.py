@@ -13,14 +13,17 @@ from growlm.training.parallel import END, EndedError, World, is_lost, started
 
 
 @contextmanager
-def joined() -> Generator[World, None, None]:
+def joined(*, patience_seconds: float | None = None) -> Generator[World, None, None]:
     """Yield the world of this process, and let what ends one rank end all, told in one line.
+
+    Args:
+        patience_seconds: How long a rank may stand still, where somebody watches.
 
     Raises:
         TrainingError: Another rank ended; what it said is repeated.
         SystemExit: This is not the first rank, which is the one that speaks.
     """
-    with started() as world:
+    with started(patience_seconds=patience_seconds) as world:
         try:
             yield world
         except (GrowlmError, RuntimeError) as error:

@@ -13,6 +13,7 @@ from growlm import checkpoint
 from growlm.base.errors import Stopped
 from growlm.base.files import sha256_bytes
 from growlm.checkpoint import Ancestor
+from growlm.corpus.mixture import Batcher
 from growlm.growth.apply import Factors, Grower
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
@@ -51,6 +52,7 @@ from growlm.training.device import (
 )
 from growlm.training.loop import Faster, train
 from growlm.training.memory import forget_peaks, memory_record
+from growlm.training.pulse import watched
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
@@ -114,8 +116,18 @@ def _run(
     job = yield from _settled(job, state, log)
     mirrors = _mirrors(job, step=state.step)
     saves = Publisher(job=job, log=log, lineage=lineage)
+    batches = batcher(job.data, job.folder)
     try:
-        yield from _each_step(job, state, log, saves=saves, mirrors=mirrors, validate=validate)
+        with watched(
+            job.world,
+            patience_seconds=job.stop.patience_seconds,
+            reading=lambda: batches.reading,
+            leave=job.stop.leave,
+        ):
+            steps = _steps(job, state, batches, device)
+            yield from _each_step(
+                job, state, log, steps=steps, saves=saves, mirrors=mirrors, validate=validate
+            )
     finally:
         mirrors.close()
 
@@ -132,15 +144,16 @@ def _each_step(
     state: TrainState,
     log: Writer,
     *,
+    steps: Iterator[Step],
     saves: Publisher,
     mirrors: Mirrors,
     validate: Callable[[], Iterator[AnyRecord]],
 ) -> Iterator[Event]:
-    stage, device = job.stage, next(state.model.parameters()).device
+    stage = job.stage
     clock = Clock(grace_seconds=job.stop.grace_seconds)
     clock.recall(read(job.folder.log(stage.name)))
     yield from clock.told_once()
-    for record in _steps(job, state, device):
+    for record in steps:
         log.write(record)
         clock.took(record.seconds)
         saves.look()
@@ -152,7 +165,8 @@ def _each_step(
             yield from (Notice(text=text) for text in mirrors.catch_up())
         due = job.world.largest(int(job.stop.due(clock.ahead)))
         if due or last or record.step in stage.pace.checkpoint_steps:
-            saves.publish(state, at_once=bool(due))
+            with job.world.pulse.resting():
+                saves.publish(state, at_once=bool(due))
         clock.save = saves.seconds or clock.save
         if due and not last:
             raise _stopped(job, step=record.step)
@@ -203,9 +217,10 @@ def _stopped(job: Training, *, step: int) -> Stopped:
     )
 
 
-def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[Step]:
+def _steps(
+    job: Training, state: TrainState, batches: Batcher, device: torch.device
+) -> Iterator[Step]:
     stage = job.stage
-    batches = batcher(job.data, job.folder)
     masked = stage.document_masking
     return train(
         state,
