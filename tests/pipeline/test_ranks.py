@@ -1,5 +1,6 @@
 """Many ranks in one run: the same losses, the same files, and one line when one of them ends."""
 
+import math
 import os
 import shutil
 import signal
@@ -8,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from growlm import checkpoint
+from growlm.model.gpt import weight_shapes
 from growlm.runlog import Notice, Saved, Start, Step, ValidationLoss, read
 
 CHANGES = (
@@ -138,6 +141,14 @@ def test_a_signal_to_one_rank_stops_all_and_one_process_goes_on_from_their_parts
         "part-00001.safetensors",
         "random.safetensors",
     ]
+    weights, ema = checkpoint.load_weights(saved), checkpoint.load_ema(saved)
+    shapes = weight_shapes(meta.gpt_config())
+    assert {name: tuple(each.shape) for name, each in weights.items()} == shapes
+    assert ema.keys() == weights.keys()
+    assert "momentum_buffer.layers.0.mlp.up.weight" in checkpoint.load_optimizer(saved)
+    rows = checkpoint.reader(saved)("embedding.weight", slice(100, 200))
+    assert torch.equal(rows, weights["embedding.weight"][100:200])
+    assert (meta.format, meta.keeps_optimizer, len(meta.weights_sha256)) == (4, True, 64)
     part = saved / "part-00001.safetensors"
     whole = part.read_bytes()
     part.write_bytes(whole[:-1] + b"x")
@@ -165,6 +176,20 @@ def test_two_ranks_go_on_from_what_one_process_saved_where_its_last_checkpoint_i
     assert same(curve(run), curve(alone))
     (notice,) = [each.text for each in read(run / LOG) if isinstance(each, Notice)]
     assert "step-00000006 is damaged" in notice
+
+
+def test_two_ranks_go_back_to_the_checkpoint_that_one_process_goes_back_to(trained):
+    rule = "stage.base.spikes={latest = 8, deviations = 50.0, roll_back_after = 3}"
+    words = ("--set", rule, "--set", "stage.base.checkpoint_every=256")
+    spoilt = [{"4": math.nan, "5": math.nan, "6": math.inf}]
+    ends = list[tuple[float, object]]()
+    for name, ranks in (("back alone", {}), ("back in two", {"in_ranks": TWO})):
+        done, run = trained(name, *words, spoil=spoilt, **ranks)
+        assert done.returncode == 0, done.stderr
+        *_, last = (each.loss for each in read(run / LOG) if isinstance(each, ValidationLoss))
+        ends.append((last, checkpoint.read_meta(run / TRAINING / "final").training["skipped"]))
+    assert ends[0][1] == ends[1][1] == {"rolled back": [3, 4, 5, 6]}
+    assert ends[1][0] == pytest.approx(ends[0][0], rel=0, abs=1e-6)
 
 
 def test_an_error_of_one_rank_ends_all_with_one_line(trained):

@@ -16,7 +16,6 @@ class Ranks:
         self.rank, self.size, self.pulse = rank, len(told), Pulse(beats=7, step=3, doing="trains")
         self._told = dict(enumerate(told))
         self._living = living
-        self._asked = 0
 
     def leave_word(self, about, text):
         assert about == "pulse"
@@ -28,8 +27,8 @@ class Ranks:
     def confession(self):
         """Return nothing: no rank ended."""
 
-    def words(self, _about):
-        self._asked += 1
+    def words(self, about):
+        assert about == "pulse"
         for rank in self._living:
             self._told[rank]["told"] += 1
         return {rank: json.dumps(each) for rank, each in self._told.items()}
@@ -99,8 +98,12 @@ def test_a_process_alone_says_which_file_it_reads():
     assert "got a process that reads tales.bin in step 4 and comes to no end" in found[0]
 
 
+def fail(error):
+    pytest.fail(str(error))
+
+
 @pytest.mark.parametrize("patience", [None, 60.0])
 def test_a_block_that_ends_in_time_ends_as_if_nobody_watched(patience):
     world = World()
-    with watched(world, patience_seconds=patience, reading=lambda: None, leave=pytest.fail):
+    with watched(world, patience_seconds=patience, reading=lambda: None, leave=fail):
         world.pulse.beat("trains")

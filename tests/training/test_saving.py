@@ -23,5 +23,8 @@ FULL = StorageError("a disk with room left", got="'full' at part", fix="freeing 
     ],
 )
 def test_the_first_rank_that_could_not_write_is_named(cause, words):
-    failures = {4: (OSError("later"), StackSummary()), 3: (cause, StackSummary())}
+    failures: dict[int, tuple[BaseException, StackSummary]] = {
+        4: (OSError("later"), StackSummary()),
+        3: (cause, StackSummary()),
+    }
     assert str(_told(CheckpointException("write", failures))) == words

@@ -79,13 +79,13 @@ def on_whole(work: Callable[[Tensor], Tensor], tensors: Sequence[Tensor]) -> lis
     )
     if mesh.device_type == "cpu":  # gloo cannot send every rank something else
         parts = parts.redistribute(placements=[Replicate()] * mesh.ndim)
-    own = cast(Tensor, parts.redistribute(placements=shared).to_local())
+    own = parts.redistribute(placements=shared).to_local()
     done = DTensor.from_local(
         work(own), mesh, shared, run_check=False, shape=shape, stride=_strides(shape)
     )
     if mesh.device_type == "cpu":
         done = done.redistribute(placements=[Replicate()] * mesh.ndim)
-    return [*cast(Tensor, done.redistribute(placements=apart).to_local())]
+    return [*done.redistribute(placements=apart).to_local()]
 
 
 def _strides(shape: torch.Size) -> tuple[int, ...]:

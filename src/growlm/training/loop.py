@@ -97,14 +97,14 @@ def _ranks(world: World, seconds: float, *, read: float) -> RankSeconds | None:
     world.pulse.beat("waits for the others")
     if world.size == 1:
         return None
-    took = world.each(torch.tensor([seconds, read], dtype=torch.float64))
-    (whole, reading) = (list(each) for each in zip(*(each.tolist() for each in took), strict=True))
+    own = torch.tensor([seconds, read], dtype=torch.float64)
+    whole_R, reading_R = torch.stack(world.each(own)).unbind(dim=1)
     return RankSeconds(
-        fastest=min(whole),
-        slowest=max(whole),
-        slowest_rank=whole.index(max(whole)),
-        reading=max(reading),
-        reading_rank=reading.index(max(reading)),
+        fastest=float(whole_R.min()),
+        slowest=float(whole_R.max()),
+        slowest_rank=int(whole_R.argmax()),
+        reading=float(reading_R.max()),
+        reading_rank=int(reading_R.argmax()),
     )
 
 
