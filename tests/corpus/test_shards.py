@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_the_file_that_is_read_is_known_while_it_is_read(tmp_path):
             return self.shard[window]
 
     names = [f"a/{shard.name}.bin" for shard in stream.manifest.shards]
-    stream._shards = [Seen(shard) for shard in stream._shards]
+    stream._shards = cast(Any, [Seen(shard) for shard in stream._shards])
     assert stream.gather(np.array([1]), 3).tolist() == [[0, 2, 0]]
     assert seen == [names[0], names[0], names[1]]  # the first is asked whether it is enough
     assert stream.reading is None
