@@ -6,7 +6,7 @@
 import argparse
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from growlm.model.loss import CHUNK_TOKENS
 from growlm.model.memory import CUDA, Load, Setup, needs
 from growlm.model.recompute import MODES, Checkpointing
 from growlm.optim.adamw import AdamWSettings, adamw
-from growlm.training.device import compile_layers, describe
+from growlm.training.device import compile_layers, describe, settled_kernel
 from growlm.training.memory import forget_peaks, gpu_memory
 from growlm.training.step import Batch, StepSettings, train_step
 
@@ -73,16 +73,22 @@ class Row:
         return self.planned / self.allocated - 1
 
 
-def cases(sequences: int) -> Iterator[tuple[str, GPTConfig, Checkpointing, Load]]:
-    """Yield every case."""
+def cases(
+    sequences: int, *, layers: Sequence[int], contexts: Sequence[int]
+) -> Iterator[tuple[str, GPTConfig, Checkpointing, Load]]:
+    """Yield every case.
+
+    Args:
+        sequences: Of 1,024 tokens, in a micro-batch.
+        layers: Of the models.
+        contexts: Of the models; a micro-batch has as many tokens in each.
+    """
     shapes = {
-        f"{layers} layers, context {context}, {kind}": (
-            replace(REFERENCE, layers=layers, context=context, **changes),
+        f"{count} layers, context {context}, {kind}": (
+            replace(REFERENCE, layers=count, context=context, **changes),
             Load(sequences=sequences * 1_024 // context, context=context),
         )
-        for layers, context, (kind, changes) in itertools.product(
-            (6, 18), (512, 1_024, 2_048), KINDS.items()
-        )
+        for context, (kind, changes), count in itertools.product(contexts, KINDS.items(), layers)
     }
     for (name, (config, load)), mode in itertools.product(shapes.items(), MODES):
         yield name, config, mode, load
@@ -96,6 +102,7 @@ def measured(
     torch.cuda.empty_cache()
     model = GPT(config).to(device)
     initialize(model, torch.Generator(device).manual_seed(1))
+    model.places.kernel, _ = settled_kernel("auto", config, device, documents=False)
     model.checkpoint_layers(mode)
     if compiled:
         compile_layers(model)
@@ -121,6 +128,7 @@ def row(name: str, config: GPTConfig, *, mode: Checkpointing, load: Load, compil
         chunk_tokens=CHUNK_TOKENS,
         checkpointing=mode,
         moments="float32",
+        muon=False,
         sharding="replicated",
         devices=1,
         numbers=CUDA,
@@ -142,19 +150,22 @@ def main() -> None:
     parser.add_argument(
         "--sequences", type=int, default=8, help="of 1,024 tokens, in a micro-batch"
     )
+    parser.add_argument("--layers", type=int, nargs="+", default=[6, 18])
+    parser.add_argument("--contexts", type=int, nargs="+", default=[512, 1_024, 2_048])
     parser.add_argument("--eager", action="store_true", help="leave layers uncompiled")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("expected a GPU; got none. Try a machine that has one.")
     print(describe(torch.device("cuda")))
-    for name, config, mode, load in cases(options.sequences):
-        found = row(name, config, mode=mode, load=load, compiled=not options.eager)
+    found = cases(options.sequences, layers=options.layers, contexts=options.contexts)
+    for name, config, mode, load in found:
+        case = row(name, config, mode=mode, load=load, compiled=not options.eager)
         if options.json:
-            print(json.dumps({**asdict(found), "error": found.error}))
+            print(json.dumps({**asdict(case), "error": case.error}))
         else:
-            sizes = (f"{each / 2**30:.2f}" for each in (found.planned, found.allocated))
-            print(f"{name}, {mode}: {' GiB planned, '.join(sizes)} GiB, {found.error:+.1%}")
+            sizes = (f"{each / 2**30:.2f}" for each in (case.planned, case.allocated))
+            print(f"{name}, {mode}: {' GiB planned, '.join(sizes)} GiB, {case.error:+.1%}")
 
 
 if __name__ == "__main__":

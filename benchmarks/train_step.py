@@ -50,6 +50,8 @@ FORWARD_AND_BACKWARD = 3
 """Forward is one part of the arithmetic, backward two."""
 PROBE = 2048
 """Rows and columns of the matrices whose product shows the arithmetic there is."""
+TOGETHER = 8
+"""Rounds of a part between two waits for the device, so that waiting is not what is timed."""
 HARDLY = 0.25
 """Of arithmetic and bandwidth both, below which something else takes the time."""
 
@@ -92,15 +94,21 @@ class Run:
         """Bytes of a number in the type that is computed in."""
         return 2 if self.device.type == "cuda" else 4
 
-    def median(self, work: Callable[[], object]) -> float:
-        """Return the median seconds of some work, after two rounds that do not count."""
+    def median(self, work: Callable[[], object], *, together: int = 1) -> float:
+        """Return the median seconds of some work, after two turns that do not count.
+
+        Args:
+            work: What is timed.
+            together: Rounds of it in a turn.
+        """
         taken: list[float] = []
         for _ in range(self.repeats + 2):
             self._wait()
             start = time.perf_counter()
-            work()
+            for _ in range(together):
+                work()
             self._wait()
-            taken.append(time.perf_counter() - start)
+            taken.append((time.perf_counter() - start) / together)
         return statistics.median(taken[2:])
 
     def _wait(self) -> None:
@@ -132,6 +140,7 @@ def prepared(options: argparse.Namespace) -> Run:
     model = model.to(device)
     kernel, _ = settled_kernel(options.attention, config, device, documents=False)
     model.places.kernel = kernel
+    model.residual = options.residual
     if options.compile and why_not_compiled(device) is None:
         compile_layers(model)
     settings = AdamWSettings(peak_lr=1e-4, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
@@ -166,7 +175,9 @@ def machine(run: Run) -> Machine:
 
 def whole_step(run: Run) -> float:
     """Return the seconds of a step: all micro-batches, clipping, the update."""
-    return run.median(lambda: train_step(run.model, run.optimizer, run.batch, run.settings))
+    return run.median(
+        lambda: train_step(run.model, run.optimizer, run.batch, run.settings, finite_only=True)
+    )
 
 
 def parts(run: Run) -> Iterator[Part]:
@@ -175,18 +186,20 @@ def parts(run: Run) -> Iterator[Part]:
     tokens = run.settings.micro_sequences * config.context
     yield _attention(run, micros)
     hidden = _hidden(run)
+    if run.model.residual == "bfloat16" and run.device.type == "cuda":
+        hidden = hidden.detach().bfloat16().requires_grad_()
     bias, angles = run.model.places(config.context, hidden.dtype)
-    layer = run.model.layers[0]
+    layer, gradient = run.model.layers[0], torch.randn_like(hidden)
 
     def once() -> None:
         with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
-            layer(hidden, bias, angles).sum().backward()
+            layer(hidden, bias, angles).backward(gradient)
 
     matrices = layer_matrix_parameters(config)
     attention = 4.0 * config.attention_width * config.context
     yield Part(
         name="layers, attention in them",
-        seconds=run.median(once) * config.layers * micros,
+        seconds=run.median(once, together=TOGETHER) * config.layers * micros,
         flops=FORWARD_AND_BACKWARD * (2.0 * matrices + attention) * tokens * config.layers * micros,
         bytes=float(run.width_bytes * config.layers * micros)
         * (FORWARD_AND_BACKWARD * matrices + 4 * tokens * config.width),
@@ -209,14 +222,15 @@ def _attention(run: Run, micros: int) -> Part:
     query, key, value = (
         torch.randn(size, device=run.device, dtype=dtype, requires_grad=True) for _ in range(3)
     )
+    gradient = torch.randn_like(query)
 
     def once() -> None:
-        attention.mixed(query, key, value, bias).sum().backward()
+        attention.mixed(query, key, value, bias).backward(gradient)
 
     pairs = size[0] * config.context**2
     return Part(
         name="attention alone",
-        seconds=run.median(once) * config.layers * micros,
+        seconds=run.median(once, together=TOGETHER) * config.layers * micros,
         flops=FORWARD_AND_BACKWARD * 4.0 * config.attention_width * pairs * config.layers * micros,
         bytes=float(run.width_bytes * 8 * query.numel() * config.layers * micros),
     )
@@ -237,7 +251,7 @@ def _loss(run: Run, micros: int) -> Part:
     logits = hidden.shape[0] * config.padded_vocab_size
     return Part(
         name="head and loss",
-        seconds=run.median(once) * micros,
+        seconds=run.median(once, together=TOGETHER) * micros,
         flops=FORWARD_AND_BACKWARD * 2.0 * head * hidden.shape[0] * micros,
         bytes=float(micros * (8 * logits + run.width_bytes * FORWARD_AND_BACKWARD * head)),
     )
@@ -297,6 +311,7 @@ def _record(
         "peak_flops": peak,
         "machine": asdict(found),
         "attention": run.model.places.kernel,
+        "residual": run.model.residual,
         "parts": [asdict(row) for row in rows],
         "device": describe(run.device),
         "setting": setting(describe(run.device).removeprefix(f"{platform.machine()} CPU, ")),
@@ -313,6 +328,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--vocab", type=int, default=50_304)
     parser.add_argument("--positions", choices=["alibi", "learned", "rotary"], default="alibi")
     parser.add_argument("--attention", choices=["auto", "sdpa", "triton", "flash"], default="auto")
+    parser.add_argument("--residual", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--micro-sequences", type=int, default=4, help="in a forward pass")
     parser.add_argument("--micro-batches", type=int, default=1, help="in a step")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
@@ -342,7 +358,8 @@ def _page(record: dict[str, Any]) -> str:
         f"{record['tokens_per_step']:,} tokens a step, {record['micro_sequences']} sequences at "
         "once. Medians.",
         "",
-        f"{record['setting']}, attention by {record['attention']}.",
+        f"{record['setting']}, attention by {record['attention']}, "
+        f"residual stream in {record['residual']}.",
         "",
         f"**{speed:,.0f} tokens/s**, {step * 1e3:,.1f} ms a step; of "
         f"{record['peak_flops'] / 1e12:,.2f} TFLOP/s: {mfu['1.0']:.1%} (attention counted whole), "

@@ -14,8 +14,9 @@ from growlm.growth.moments import MODES, check_lawful, grow_moments
 from growlm.growth.plan import GrowthPlan
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
-from growlm.optim.adamw import STATE, state_tensors
+from growlm.optim.adamw import STATE, AdamWSettings, adamw, state_tensors
 from growlm.optim.clipping import clip_gradients
+from growlm.optim.moments import saved_moment
 from growlm.optim.scaled_adamw import CLIP_WEIGHT, EPS_SCALE, FACTORS, SCALES, ScaledAdamW
 
 Configs = Callable[..., GPTConfig]
@@ -100,6 +101,35 @@ def test_an_unknown_mode_is_answered_with_the_nearest(tiny_config: Configs, plan
     words = r"one of drop, copy, asymmetric, exact; got 'assymetric'\. Try asymmetric\."
     with pytest.raises(GrowthError, match=words):
         grow_moments({}, plan_of(tiny_config(), layers=4), mode="assymetric")
+
+
+@pytest.mark.parametrize("moments", ["bfloat16", "8bit"])
+def test_moments_of_fewer_bits_grow_as_the_numbers_they_stand_for(
+    *, tiny_config: Configs, tiny_model: Callable[..., GPT], plan_of: Plans, moments: Any
+) -> None:
+    config = tiny_config()
+    parent, plan = tiny_model(config), plan_of(config, layers=3, width=32)
+    settings = AdamWSettings(
+        peak_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0, moments=moments
+    )
+    optimizer = adamw(parent, settings)
+    for parameter in parent.parameters():
+        parameter.grad = parameter.detach().clone()
+    optimizer.step()
+    state = state_tensors(parent, optimizer)
+    plain: dict[str, Tensor] = {}
+    for full_name, each in state.items():
+        key, _, name = full_name.partition(".")
+        if key in STATE:
+            moment = saved_moment(state, key, name)
+            plain[full_name] = each if key == "step" or moment is None else moment
+    for mode in ("copy", "asymmetric"):
+        child, wanted = (grow_moments(each, plan, mode=mode) for each in (state, plain))
+        assert child.keys() == wanted.keys()
+        assert all(torch.equal(each, wanted[name]) for name, each in child.items())
+    with pytest.raises(GrowthError) as caught:
+        grow_moments(state, plan, mode="exact")
+    assert "moments of fewer bits, whose rounding no copy follows" in str(caught.value)
 
 
 MOMENTS = ("exp_avg.", "exp_avg_sq.")

@@ -11,6 +11,7 @@ from growlm.model.loss import cross_entropy_sum
 from growlm.model.memory import (
     CPU,
     CUDA,
+    UPDATE_NUMBERS,
     Load,
     Setup,
     activations,
@@ -21,6 +22,7 @@ from growlm.model.memory import (
 )
 from growlm.model.recompute import MODES
 from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.muon import muon as make_muon
 
 SHAPES = [
     {
@@ -46,6 +48,9 @@ OTHERS = [
     {"linear_bias": False, "norm_bias": False, "activation": "gelu-tanh"},
     {"head_width": 4},
 ]
+
+
+SETTINGS = AdamWSettings(peak_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
 
 
 @pytest.fixture
@@ -84,23 +89,59 @@ def test_a_mask_of_each_sequence_is_counted(forward, positions, mode):
 
 
 @pytest.mark.parametrize("changes", [*SHAPES, *OTHERS], ids=str)
-def test_weights_gradients_moments_and_buffers_are_those_of_a_trained_model(tiny_config, changes):
-    config = tiny_config(**changes)
-    model = GPT(config)
-    optimizer = adamw(
-        model, AdamWSettings(peak_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
-    )
-    gradients = [torch.zeros_like(each) for each in model.parameters()]
-    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        parameter.grad = gradient
-    optimizer.step()
-    found = needs(config, PLAIN)
+def test_weights_gradients_moments_and_buffers_are_those_of_a_trained_model(stepped, changes):
+    model, optimizer, gradients = stepped(changes, "float32")
+    found = needs(model.config, PLAIN)
     held = [each for state in optimizer.state.values() for each in state.values()]
     assert found.parameters == sum(each.nbytes for each in model.parameters())
     assert found.gradients == sum(each.nbytes for each in gradients)
     assert found.moments == sum(each.nbytes for each in held)
     assert found.buffers == sum(each.nbytes for each in model.buffers())
-    assert tensors(config) == len(list(model.parameters()))
+    assert tensors(model.config) == len(list(model.parameters()))
+
+
+@pytest.fixture
+def stepped(tiny_config):
+    """A function: changes, moments, Muon or not -> model, optimizer, gradients, after a step."""
+
+    def run(changes, moments, *, muon=False):
+        model = GPT(tiny_config(**changes))
+        settings = replace(SETTINGS, moments=moments)
+        optimizer = make_muon(model, settings, momentum=0.9) if muon else adamw(model, settings)
+        gradients = [torch.zeros_like(each) for each in model.parameters()]
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        return model, optimizer, gradients
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("moments", "muon"), [("bfloat16", False), ("8bit", False), ("float32", True)]
+)
+@pytest.mark.parametrize("changes", [{}, {"width": 264, "head_width": 132, "tied": False}], ids=str)
+def test_every_kind_of_moments_is_counted_to_the_byte(stepped, changes, moments, muon):
+    model, optimizer, _ = stepped(changes, moments, muon=muon)
+    held = [each for state in optimizer.state.values() for each in state.values()]
+    found = needs(model.config, replace(PLAIN, moments=moments, muon=muon))
+    assert found.moments == sum(each.nbytes for each in held)
+
+
+@pytest.mark.parametrize("moments", ["bfloat16", "8bit"])
+def test_what_an_update_needs_beside_is_about_what_is_counted(tiny_config, live, moments):
+    config = tiny_config(layers=1, width=128, mlp=512, head_width=64)
+    model = GPT(config)
+    optimizer = adamw(model, replace(SETTINGS, moments=moments))
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    state = [each for states in optimizer.state.values() for each in states.values()]
+    gradients = [each.grad for each in model.parameters()]
+    with live(*model.parameters(), *gradients, *state) as held:
+        optimizer.step()
+    counted = 4 * UPDATE_NUMBERS[moments] * max(each.numel() for each in model.parameters())
+    assert held.peak == pytest.approx(counted, rel=0.2)
 
 
 PLAIN = Setup(
@@ -109,6 +150,7 @@ PLAIN = Setup(
     chunk_tokens=2_048,
     checkpointing="none",
     moments="float32",
+    muon=False,
     sharding="replicated",
     devices=1,
     numbers=CPU,
@@ -129,8 +171,9 @@ def test_the_loss_holds_gradients_and_one_chunk(tiny_config, live, tokens, width
     found = loss(config, tokens, chunk_tokens=8, numbers=CPU)
     assert found.gradients == kept
     chunk = min(8, tokens)
-    workspace = 0 if width == 48 else chunk * 64 * 4
-    vectors = held.peak - found.gradients - (found.chunk - workspace)
+    logits, product = chunk * 64 * 4, 64 * width * 4
+    assert found.chunk == max(2 * logits, logits + product)
+    vectors = held.peak - found.gradients - (logits + product)
     assert 0 <= vectors <= 32 * chunk
 
 
@@ -169,8 +212,8 @@ def test_shards_are_equal_parts_and_together_the_whole(tiny_config):
 
 
 def test_moments_of_fewer_bits_take_fewer_bytes(tiny_config):
-    config = tiny_config()
-    wide, half, eight = (moments_bytes(config, each) for each in ("float32", "bfloat16", "int8"))
+    config = tiny_config(width=256, head_width=128, mlp=1024)
+    wide, half, eight = (moments_bytes(config, each) for each in ("float32", "bfloat16", "8bit"))
     counts = 4 * tensors(config)
     assert wide - counts == 2 * (half - counts)
     assert 1.9 < (half - counts) / (eight - counts) < 2.0

@@ -12,9 +12,11 @@ from growlm.model.gpt import GPT
 from growlm.optim.adamw import (
     AdamWSettings,
     adamw,
+    knows_flags,
     load_state_tensors,
     set_lr,
     state_tensors,
+    unless,
 )
 from growlm.optim.scaled_adamw import FACTORS
 
@@ -177,3 +179,25 @@ def test_factors_of_each_entry_are_part_of_the_state(model: GPT, key: str) -> No
     assert torch.equal(found[f"{key}.norm.weight"], factor[0, 0])
     with pytest.raises(CheckpointError, match=f"{key}.norm.weight of shape"):
         load_state_tensors(model, optimizer, {f"{key}.norm.weight": factor})
+
+
+def test_a_step_whose_flag_is_set_leaves_weights_and_moments_as_they_are(model: GPT) -> None:
+    optimizer = adamw(model, SETTINGS)
+    assert knows_flags(optimizer)
+
+    def after(*, refused: bool) -> dict[str, Tensor]:
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, torch.nan if refused else 0.5)
+        with unless(optimizer, torch.tensor(refused)):
+            optimizer.step()
+        held = {**model.state_dict(), **state_tensors(model, optimizer)}
+        return {name: each.clone() for name, each in held.items()}
+
+    first, second, third = (after(refused=each) for each in (False, True, False))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not any(torch.equal(first[name], third[name]) for name in first)
+
+
+def test_an_optimizer_of_another_kind_knows_no_flags(model: GPT) -> None:
+    assert not knows_flags(adamw(model, SETTINGS, scaled=True))
+    assert not knows_flags(torch.optim.AdamW(model.parameters(), fused=False))

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,7 @@ def state_of(
     *,
     sharding: Any = "zero1",
     scaled: bool = False,
+    moments: Any = "float32",
     all_kinds: bool = False,
     **changes: Any,
 ) -> Any:
@@ -84,7 +85,7 @@ def state_of(
     fresh, model = GPT(config), GPT(config)
     initialize(fresh, torch.Generator().manual_seed(1))
     world.shard(model, sharding)
-    optimizer = adamw(model, SETTINGS, scaled=scaled)
+    optimizer = adamw(model, replace(SETTINGS, moments=moments), scaled=scaled)
     state = TrainState(model=model, optimizer=optimizer, step=0, cursor=0)
     if all_kinds:
         state.optimizer = muon(model, SETTINGS, momentum=0.9)
@@ -138,6 +139,8 @@ CASES = {
     ),
     "zero3": Case(shape={"sharding": "zero3"}, batch={"masked": True}, micro=2, watched=True),
     "hybrid": Case(shape={"sharding": "hybrid"}, micro=2),
+    "bfloat16": Case(shape={"moments": "bfloat16"}, watched=True),
+    "8bit": Case(shape={"moments": "8bit", "sharding": "zero3"}, watched=True),
     "Muon and an average": Case(shape={"all_kinds": True}),
     "Muon in hybrid": Case(shape={"all_kinds": True, "sharding": "hybrid"}),
     "followed exactly": Case(shape={"scaled": True}, clip_norm=0.5, clip_value=0.01, rewarmed=True),

@@ -7,6 +7,7 @@ from growlm.base.errors import TrainingError
 from growlm.model.flex import flex_places
 from growlm.training.device import (
     CUBLAS_WORKSPACE,
+    PARITY,
     check_kernel,
     choose_device,
     choose_kernel,
@@ -105,3 +106,13 @@ def test_torch_is_held_to_deterministic_algorithms_where_that_is_asked_for(monke
             assert os.environ[CUBLAS_WORKSPACE] == setting
         assert not torch.are_deterministic_algorithms_enabled()
         monkeypatch.delenv(CUBLAS_WORKSPACE)
+
+
+@pytest.mark.gpu
+@pytest.mark.compiled
+@pytest.mark.parametrize(("heads", "head_width"), [(8, 64), (12, 128), (16, 96)])
+def test_on_a_gpu_flex_attention_gives_what_fp64_does(tiny_config, heads, head_width):
+    width = heads * head_width
+    config = tiny_config(heads=heads, kv_heads=heads, width=width, head_width=head_width)
+    error = parity(config, "triton", torch.device("cuda"), torch.bfloat16)
+    assert error < PARITY

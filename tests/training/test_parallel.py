@@ -13,6 +13,8 @@ CASES = [
     "untied, masked, accumulated, uneven",
     "zero3",
     "hybrid",
+    "bfloat16",
+    "8bit",
     "Muon and an average",
     "Muon in hybrid",
     "followed exactly",

@@ -1,9 +1,11 @@
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from growlm.training.device import compile_layers, deterministic_algorithms
 from growlm.training.step import Batch, StepSettings, batch_loss_sum, train_step
 
 
@@ -216,3 +218,69 @@ def test_a_step_in_which_no_target_counts_moves_nothing(fresh, batches, steps_be
     ):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+@pytest.mark.gpu
+@pytest.mark.compiled
+@pytest.mark.parametrize("kernel", ["sdpa", "triton"])
+def test_on_a_gpu_two_deterministic_runs_have_the_same_bits(fresh, batches, kernel):
+    device = torch.device("cuda")
+
+    def weights():
+        state = fresh(heads=2, kv_heads=2, width=64, head_width=32, mlp=128)
+        state.model.to(device).places.kernel = kernel
+        compile_layers(state.model)
+        for cursor in range(4):
+            train_step(state.model, state.optimizer, batches(cursor).to(device), settings())
+        return torch.cat([each.detach().flatten() for each in state.model.parameters()])
+
+    with deterministic_algorithms(asked=True):
+        first, second = weights(), weights()
+    assert torch.equal(first, second)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_what_is_pinned_arrives_whole(batches):
+    batch = batches(3)
+    moved = batch.pinned().to(torch.device("cuda"))
+    assert moved.ids.is_cuda
+    assert torch.equal(moved.ids.cpu(), batch.ids)
+    assert moved.counted_targets == batch.counted_targets
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_gpu_that_judges_by_itself_does_what_it_is_told_otherwise(fresh, batches, broken):
+    device = torch.device("cuda")
+
+    def judge(loss, norm):
+        return None if math.isfinite(loss) and math.isfinite(norm) else "not finite"
+
+    def weights(*, finite_only):
+        state = fresh(head_width=32)
+        state.model.to(device)
+        for cursor in range(3):
+            if broken and cursor == 1:
+                state.model.norm.weight.register_hook(lambda gradient: gradient * torch.nan)
+            train_step(
+                state.model,
+                state.optimizer,
+                batches(cursor).to(device),
+                settings(),
+                judge=judge,
+                finite_only=finite_only,
+            )
+        return torch.cat([each.detach().flatten() for each in state.model.parameters()])
+
+    assert torch.equal(weights(finite_only=True), weights(finite_only=False))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("residual", ["float32", "bfloat16"])
+def test_on_a_gpu_the_residual_stream_is_kept_in_what_was_asked(fresh, batches, residual):
+    model = fresh(head_width=32).model.to(torch.device("cuda"))
+    model.residual = residual
+    seen = []
+    model.layers[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    batch_loss_sum(model, batches(0).to(torch.device("cuda")))
+    assert seen == [torch.bfloat16 if residual == "bfloat16" else torch.float32]

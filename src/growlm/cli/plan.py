@@ -200,17 +200,13 @@ def _print_ways(stage: planning.StageOutlook) -> None:
     print(f"{stage.name} would fit so; what keeps the numbers first, then the fastest:")
     table = Table("micro-batch", "activation checkpointing", "sharding", "moments", "needed")
     table.add_column("time added (assumed)")
-    table.add_column("possible today")
     for way in stage.ways:
         choices = (way.checkpointing, way.sharding, way.moments)
-        able = "yes" if way.sharding == "replicated" else "under torchrun"
-        able = f"not yet: {', '.join(way.missing)}" if way.missing else able
-        cells = [format_bytes(way.bytes), f"{way.slowdown:.0%}", able]
+        cells = [format_bytes(way.bytes), f"{way.slowdown:.0%}"]
         table.add_row(f"{way.micro_batch:,}", *choices, *cells)
     print_table(table)
-    asked = next((way.settings for way in stage.ways if not way.missing), ())
-    if asked:
-        print(f"{stage.name} fits with {' '.join(f'--set {each}' for each in asked)}")
+    asked = " ".join(f"--set {each}" for each in stage.ways[0].settings)
+    print(f"{stage.name} fits with {asked}")
 
 
 def _costs(found: planning.Outlook) -> Table:

@@ -8,12 +8,13 @@ from torch import Tensor
 from growlm.base.errors import GrowthError, nearest
 from growlm.growth.apply import Factors, Grower, child_names
 from growlm.growth.plan import GrowthPlan
+from growlm.optim.moments import FIRST, SECOND, is_lean, saved_moment
 from growlm.optim.muon import MOMENTUM
 
 MODES = ("drop", "copy", "asymmetric", "exact")
 """Every treatment of the optimizer's state, by the name recipes use."""
 
-POWERS = {"exp_avg": 1, "exp_avg_sq": 2, MOMENTUM: 1}
+POWERS = {FIRST: 1, SECOND: 2, MOMENTUM: 1}
 """How often a gradient's factor enters each moment, of AdamW and of Muon."""
 
 
@@ -52,6 +53,10 @@ def grown_moments(
     weighs each entry by all the others. Each of k even copies then steps by 1/sqrt(k) of what its
     source would have, not by c, and uneven ones by nothing as simple; so Muon has no ``exact``.
 
+    Moments of fewer bits grow as the numbers that they stand for, and are float32 until the child's
+    optimizer takes them up in its own bits. They have no ``exact`` either: each of two copies
+    would round by itself.
+
     Args:
         parent: State by ``KEY.NAME``, as ``optim.adamw.state_tensors`` returns it; AdamW's for
             some parameters and Muon's for others, if so trained.
@@ -60,7 +65,7 @@ def grown_moments(
 
     Raises:
         GrowthError: There is no such mode, or ``exact`` is asked of a plan that has no exact law,
-            or of Muon's momentum.
+            of Muon's momentum, or of moments of fewer bits.
     """
     check_mode(mode)
     if mode == "exact":
@@ -86,7 +91,7 @@ def _state(
     if steps is not None:
         yield "step", steps.clone() if gamma.any() else torch.zeros_like(steps)
     for key, power in POWERS.items():
-        moment = parent.get(f"{key}.{source}")
+        moment = saved_moment(parent, key, source)
         if moment is not None:
             yield key, grower.select(name, moment) * (gamma**power).to(moment.dtype)
     if mode == "exact":
@@ -125,11 +130,18 @@ def _compact(factor: Tensor, kept: Tensor) -> Tensor:
 
 
 def _check_entrywise(state: Mapping[str, Tensor]) -> None:
+    fix = "optimizer_state = asymmetric, or copy"
+    if is_lean(state):
+        raise GrowthError(
+            "moments in float32, for optimizer_state = exact",
+            got="moments of fewer bits, whose rounding no copy follows",
+            fix=fix,
+        )
     if any(name.startswith(f"{MOMENTUM}.") for name in state):
         raise GrowthError(
             "an optimizer that steps entry by entry, for optimizer_state = exact",
             got="Muon's momentum, of which it makes a whole matrix orthogonal",
-            fix="optimizer_state = asymmetric, or copy",
+            fix=fix,
         )
 
 

@@ -1,6 +1,6 @@
 """Attention by FlexAttention: places as a function of each score, never a matrix of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, cast
@@ -28,7 +28,8 @@ class Flex:
     """ALiBi, or None."""
     mask: BlockMask
     """Which keys a query sees; blocks of which it sees nothing are never computed."""
-    kernel: Kernel
+    options: Mapping[str, Any]
+    """Which kernel it is, and what that may take for granted."""
 
 
 def flex_places(
@@ -59,7 +60,11 @@ def flex_places(
         seen = lambda b, _h, q, k: (q >= k) & (documents_BT[b, q] == documents_BT[b, k])  # noqa: E731
     sequences = None if documents_BT is None else documents_BT.shape[0]
     mask = create_block_mask(seen, sequences, None, tokens, tokens, device=device)
-    return Flex(score=score, mask=mask, kernel=kernel)
+    options: dict[str, Any] = {"BACKEND": kernel.upper()}
+    if documents_BT is None and kernel == "triton":
+        # Every query sees a key, and the blocks that it sees follow each other.
+        options |= {"ROWS_GUARANTEED_SAFE": True, "BLOCKS_ARE_CONTIGUOUS": True}
+    return Flex(score=score, mask=mask, options=options)
 
 
 def flex_mixed(
@@ -69,7 +74,8 @@ def flex_mixed(
     places: Flex,
 ) -> Float[Tensor, "B H T K"]:
     """Return the values that each token sees, mixed; on a CPU without gradients only."""
-    attend = _compiled() if query_BHTK.is_cuda else flex_attention
+    eager = torch.compiler.is_compiling() or not query_BHTK.is_cuda
+    attend = flex_attention if eager else _compiled()
     mixed: Any = attend(
         query_BHTK,
         key_BGTK,
@@ -77,7 +83,7 @@ def flex_mixed(
         score_mod=places.score,
         block_mask=places.mask,
         enable_gqa=query_BHTK.shape[1] != key_BGTK.shape[1],
-        kernel_options=cast(Any, {"BACKEND": places.kernel.upper()}),
+        kernel_options=cast(Any, places.options),
     )
     return mixed
 

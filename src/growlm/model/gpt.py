@@ -1,7 +1,7 @@
 """The decoder: token ids in, final hidden states or logits out."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -14,12 +14,18 @@ from growlm.model.layers import Layer, Norm
 from growlm.model.recompute import Checkpointing
 from growlm.model.undrawn import Embedding, Linear
 
+Residual = Literal["float32", "bfloat16"]
+"""What the residual stream is kept in while autocast computes in bf16."""
+
 
 class GPT(nn.Module):
     """A pre-norm decoder.
 
     ``forward`` stops before the head, so that the loss can take the logits chunk by chunk.
     """
+
+    residual: Residual = "float32"
+    """As whoever trains it says; without autocast the stream has the weights' type."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -64,7 +70,10 @@ class GPT(nn.Module):
             x_BTD = x_BTD + (
                 learned_TD if documents_BT is None else learned_TD[document_places(documents_BT)]
             )
-        bias, angles = self.places(ids_BT.shape[1], _working_dtype(x_BTD), documents_BT)
+        working = _working_dtype(x_BTD)
+        if self.residual == "bfloat16":
+            x_BTD = x_BTD.to(working)
+        bias, angles = self.places(ids_BT.shape[1], working, documents_BT)
         for layer in self.layers:
             x_BTD = layer(x_BTD, bias, angles)
         return self.norm(x_BTD)

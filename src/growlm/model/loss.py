@@ -1,5 +1,7 @@
 """Cross-entropy in chunks of tokens: the whole logits matrix is never built."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -40,7 +42,8 @@ class _CrossEntropySum(torch.autograd.Function):
             loss += losses.sum()
             errors_CV = errors_CV.to(hidden_ND.dtype)
             torch.mm(errors_CV, weight_VD, out=hidden_grad_ND[span])
-            head_grad_VD += errors_CV.T @ hidden_ND[span]
+            _add_product(head_grad_VD, errors_CV.T, hidden_ND[span])
+            del errors_CV  # before the next chunk's logits are there
         ctx.save_for_backward(hidden_grad_ND, head_grad_VD.to(head_VD.dtype))
         return loss
 
@@ -58,6 +61,8 @@ def _errors(
 
     The gradient is that of losses with ``z_loss`` log^2 Z added to each.
     """
+    if hidden_CD.is_cuda:
+        return _fused()(hidden_CD @ weight_VD.T, targets_C, vocab_size, z_loss)
     logits_CV = _wide_logits(hidden_CD, weight_VD, vocab_size)
     log_sum_C = logits_CV.logsumexp(-1)
     kept_C = targets_C != IGNORED
@@ -68,6 +73,47 @@ def _errors(
         errors_CV.mul_(1 + 2 * z_loss * log_sum_C[:, None])
     errors_CV.scatter_add_(1, safe_C1, torch.full_like(safe_C1, -1, dtype=errors_CV.dtype))
     return losses_C, errors_CV.mul_(kept_C[:, None])
+
+
+@cache
+def _fused() -> Callable[..., tuple[Tensor, Tensor]]:
+    """Return ``errors_of``, compiled: it then reads the logits and writes the errors, no more."""
+    return torch.compile(errors_of, dynamic=False)
+
+
+def errors_of(
+    logits_CV: Tensor, targets_C: Tensor, vocab_size: int, z_loss: float
+) -> tuple[Tensor, Tensor]:
+    """Return what ``_errors`` does, of logits as they came out of their product.
+
+    Entry by entry, with nothing changed in place, so that a compiler makes one pass of it; the
+    errors are in the type of the logits. Uncompiled it would hold several matrices.
+
+    Args:
+        logits_CV: Logits, the vocabulary's padding among them.
+        targets_C: Next tokens.
+        vocab_size: Real tokens.
+        z_loss: As in ``cross_entropy_sum``.
+    """
+    wide = torch.promote_types(logits_CV.dtype, torch.float32)
+    token_V = torch.arange(logits_CV.shape[1], device=logits_CV.device)
+    masked_CV = torch.where(token_V < vocab_size, logits_CV.to(wide), -torch.inf)
+    log_sum_C1 = masked_CV.logsumexp(-1, keepdim=True)
+    kept_C1 = (targets_C != IGNORED)[:, None]
+    safe_C1 = targets_C.clamp_min(0)[:, None]
+    losses_C1 = (log_sum_C1 - masked_CV.gather(1, safe_C1)) * kept_C1
+    shares_CV = (masked_CV - log_sum_C1).exp() * (1 + 2 * z_loss * log_sum_C1)
+    errors_CV = (shares_CV - (token_V == safe_C1).to(wide)) * kept_C1
+    return losses_C1[:, 0], errors_CV.to(logits_CV.dtype)
+
+
+def _add_product(sum_VD: Tensor, left_VC: Tensor, right_CD: Tensor) -> None:
+    """Add a product of matrices to a sum that is kept wide; a GPU never rounds it in between."""
+    if right_CD.is_cuda and right_CD.dtype != sum_VD.dtype:
+        wide: Any = torch.addmm
+        wide(sum_VD, left_VC, right_CD, out_dtype=sum_VD.dtype, out=sum_VD)
+    else:
+        sum_VD += left_VC @ right_CD
 
 
 def _wide_logits(hidden_CD: Tensor, weight_VD: Tensor, vocab_size: int) -> Tensor:

@@ -5,13 +5,16 @@ What an allocator, a driver or a network adds is not counted here.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 from typing import Literal
 
 from growlm.model.config import GPTConfig
 from growlm.model.cost import layer_matrix_parameters, layer_vector_parameters, parameters
+from growlm.model.gpt import weight_shapes
 from growlm.model.recompute import Checkpointing
 
-Moments = Literal["float32", "bfloat16", "int8"]
+Moments = Literal["float32", "bfloat16", "8bit"]
 """What the two moments of AdamW are held in."""
 
 Moment = Literal["forward", "loss", "backward", "update"]
@@ -30,8 +33,17 @@ WIDE = 4
 INDEX = 8
 """Bytes of a token id, or of a place."""
 
-MOMENT_BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0 + 4.0 / 256}
-"""Of each moment, a parameter; 8 bits come with a float32 scale for 256 of them."""
+MOMENT_BYTES = {"float32": 4, "bfloat16": 2, "8bit": 1}
+"""Of each moment, a parameter; with 8 bits those of vectors are float32."""
+
+BLOCK = 256
+"""Entries of a row that share a float32 scale, where moments have 8 bits."""
+
+UPDATE_ENTRIES = 1 << 22
+"""Entries that are moved at once where moments have fewer bits than float32."""
+
+UPDATE_NUMBERS = {"float32": 0, "bfloat16": 6, "8bit": 17}
+"""Numbers, of 4 bytes, that are there for each of them meanwhile, beside weights and moments."""
 
 GATHERED_LAYERS = 2
 """Layers that zero-3 holds whole at once: the one that computes, and the one that comes next."""
@@ -211,8 +223,8 @@ def _places(config: GPTConfig, load: Load, numbers: Numbers, *, dropped: bool) -
 def loss(config: GPTConfig, tokens: int, *, chunk_tokens: int, numbers: Numbers) -> Loss:
     """Return what the loss holds of so many tokens.
 
-    The widest moment of a chunk is one of two: the logits, beside those of the chunk before and
-    what their logarithm of sums needs; or the head's gradient, beside the logits' own.
+    The widest moment of a chunk is one of two: the logits, beside what their logarithm of sums
+    needs; or the head's gradient, beside the logits' own.
 
     Args:
         config: The shape.
@@ -222,11 +234,10 @@ def loss(config: GPTConfig, tokens: int, *, chunk_tokens: int, numbers: Numbers)
     """
     w, V, D = numbers.working, config.padded_vocab_size, config.width
     logits = min(chunk_tokens, tokens) * V
-    before = logits * w if tokens > chunk_tokens else 0
     return Loss(
         gradients=tokens * D * w + V * D * WIDE,
         head_copy=0 if w == WIDE else V * D * w,
-        chunk=max(before + 2 * logits * WIDE, logits * w + V * D * w),
+        chunk=max(2 * logits * WIDE, logits * w + V * D * w),
     )
 
 
@@ -240,9 +251,43 @@ def tensors(config: GPTConfig) -> int:
     return config.layers * layer + outside
 
 
-def moments_bytes(config: GPTConfig, moments: Moments) -> int:
-    """Return the bytes of AdamW's state: two moments, and a count of steps for each tensor."""
-    return round(2 * MOMENT_BYTES[moments] * parameters(config)) + WIDE * tensors(config)
+@lru_cache(maxsize=16)
+def moments_bytes(config: GPTConfig, moments: Moments, *, muon: bool = False) -> int:
+    """Return the bytes of an optimizer's state.
+
+    Args:
+        config: The shape.
+        moments: What AdamW's two moments are held in; there is a count of steps for each tensor.
+        muon: Whether matrices of layers have a momentum in float32 alone.
+    """
+    return sum(
+        WIDE * prod(shape)
+        if muon and name.startswith("layers.") and len(shape) == 2
+        else 2 * _moment_bytes(shape, moments) + WIDE
+        for name, shape in _shapes(config).items()
+    )
+
+
+def _moment_bytes(shape: tuple[int, ...], moments: Moments) -> int:
+    """Return the bytes of one moment of one tensor."""
+    if moments != "8bit":
+        return MOMENT_BYTES[moments] * prod(shape)
+    if len(shape) != 2:
+        return WIDE * prod(shape)
+    rows, columns = shape
+    return rows * (MOMENT_BYTES[moments] * columns + WIDE * -(-columns // BLOCK))
+
+
+@lru_cache(maxsize=4)
+def _shapes(config: GPTConfig) -> dict[str, tuple[int, ...]]:
+    return weight_shapes(config)
+
+
+@lru_cache(maxsize=16)
+def _updating(config: GPTConfig, moments: Moments) -> int:
+    """Return what a step of the optimizer needs beside all that it moves."""
+    largest = max(prod(shape) for shape in _shapes(config).values())
+    return WIDE * UPDATE_NUMBERS[moments] * min(UPDATE_ENTRIES, largest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,8 +301,11 @@ class Setup:
     chunk_tokens: int
     checkpointing: Checkpointing
     moments: Moments
+    muon: bool
+    """Whether matrices of layers have a momentum alone, in float32."""
     sharding: Sharding
     devices: int
+    """That share the state: all of them, or of a node where nodes hold the same."""
     numbers: Numbers
 
 
@@ -316,7 +364,7 @@ def needs(config: GPTConfig, setup: Setup) -> Needs:
             held.kept + head + passing,
             held.kept // config.layers + grown - own + passing,
         ),
-        "update": grown,
+        "update": grown + _updating(config, setup.moments),
     }
     widest = max(moment_of, key=lambda name: moment_of[name])
     return Needs(
@@ -337,7 +385,7 @@ def needs(config: GPTConfig, setup: Setup) -> Needs:
 def _state(config: GPTConfig, setup: Setup) -> tuple[int, int, int]:
     """Return weights, gradients and moments of one device."""
     weights = WIDE * parameters(config)
-    moments = moments_bytes(config, setup.moments)
+    moments = moments_bytes(config, setup.moments, muon=setup.muon)
     if setup.sharding == "replicated":
         return weights, weights, moments
     shard = _share(weights, setup.devices)

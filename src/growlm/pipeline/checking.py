@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from math import prod
 from typing import Any, Literal
 
 from growlm.base.errors import CorpusError, StorageError
@@ -11,8 +10,7 @@ from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
 from growlm.corpus.duplicates import REPORT
 from growlm.corpus.source_facts import NAME as FACTS, SourceFacts
-from growlm.model.gpt import weight_shapes
-from growlm.optim.muon import is_muons
+from growlm.model.memory import moments_bytes
 from growlm.pipeline import rates
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
@@ -33,8 +31,6 @@ from growlm.recipe.sections import Source
 BYTES_PER_TOKEN = 4.0
 """Guess for text that has not been tokenized yet."""
 BYTES_PER_FLOAT = 4
-MOMENTS = 2
-"""Floats that AdamW keeps beside each weight."""
 DISK_MARGIN = 1.1
 
 Known = Literal["packed", "declared", "estimated"]
@@ -182,12 +178,10 @@ def check_disk(plan: Plan, folder: RunFolder) -> None:
 
 
 def checkpoint_bytes(stage: StagePlan) -> int:
-    """Return the size of one checkpoint: weights, moments, and their average if kept, in fp32."""
-    floats = stage.parameters * (1 + MOMENTS + (stage.ema is not None))
-    if stage.optimizer.kind == "muon":
-        shapes = weight_shapes(stage.config)
-        floats -= sum(prod(shape) for name, shape in shapes.items() if is_muons(name, shape))
-    return floats * BYTES_PER_FLOAT
+    """Return the size of one checkpoint: weights and their average in fp32, and moments."""
+    section = stage.optimizer
+    moments = moments_bytes(stage.config, section.moments, muon=section.kind == "muon")
+    return stage.parameters * (1 + (stage.ema is not None)) * BYTES_PER_FLOAT + moments
 
 
 def disk_bytes(stage: StagePlan) -> int:

@@ -9,12 +9,20 @@ from growlm.base.errors import RecipeError
 from growlm.checkpoint import unread_optimizer
 from growlm.model.gpt import GPT
 from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.moments import is_lean
 from growlm.optim.muon import MOMENTUM, muon
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.optimizer import Optimizer
 
 NAMES = {"adamw": "AdamW", "muon": "Muon for the matrices of the layers, AdamW for the rest"}
 """Every kind of optimizer, in words."""
+
+MOMENTS = {
+    "float32": "float32",
+    "bfloat16": "bfloat16, rounded by chance",
+    "8bit": "8 bits and a scale for 256 of them, rounded by chance; float32 for vectors",
+}
+"""What moments can be held in, in words."""
 
 
 def optimizer_of(section: Optimizer, model: GPT, *, scaled: bool = False) -> torch.optim.Optimizer:
@@ -30,6 +38,7 @@ def optimizer_of(section: Optimizer, model: GPT, *, scaled: bool = False) -> tor
         betas=section.betas,
         eps=section.eps,
         weight_decay=section.weight_decay,
+        moments=section.moments,
     )
     if section.kind == "muon":
         return muon(model, settings, momentum=section.momentum)
@@ -45,6 +54,8 @@ def words(section: Optimizer) -> Mapping[str, str]:
     }
     if section.kind == "muon":
         told["momentum"] = f"{section.momentum:g}"
+    if section.moments != "float32":
+        told["moments"] = MOMENTS[section.moments]
     if section.z_loss:
         told["z-loss"] = f"{section.z_loss:g}, in no loss shown"
     return told
@@ -75,6 +86,8 @@ def check_inheritable(stage: StagePlan, earlier: Sequence[StagePlan]) -> None:
             got='"exact"',
             fix='optimizer_state = "asymmetric"',
         )
+    if grow.optimizer_state == "exact":
+        _check_whole_bits(stage, earlier)
     before = _kind_before(stage, earlier)
     if before not in (None, kind):
         raise RecipeError(
@@ -82,6 +95,22 @@ def check_inheritable(stage: StagePlan, earlier: Sequence[StagePlan]) -> None:
             "on with",
             got=f'"{kind}"',
             fix=f'kind = "{before}", or grow.optimizer_state = "drop"',
+        )
+
+
+def _check_whole_bits(stage: StagePlan, earlier: Sequence[StagePlan]) -> None:
+    """Refuse moments of fewer bits, in a child or in its parent, where it is to follow exactly."""
+    path = stage.origin.parent_path
+    parents = (each for each in earlier if each.name == stage.origin.parent)
+    found = [stage.optimizer.moments, *(each.optimizer.moments for each in parents)]
+    if path is not None and is_lean(unread_optimizer(path)):
+        found.append("bfloat16")
+    if any(each != "float32" for each in found):
+        raise RecipeError(
+            'optimizer.moments to be "float32" in child and parent where grow.optimizer_state is '
+            '"exact": no copy follows the other\'s rounding',
+            got="moments of fewer bits",
+            fix='moments = "float32", or optimizer_state = "asymmetric"',
         )
 
 

@@ -106,8 +106,6 @@ class Way:
     """Time that it is taken to add, as a share: an assumption, but for layers computed again."""
     settings: tuple[str, ...]
     """Values of ``--set`` that ask for it."""
-    missing: tuple[str, ...]
-    """What it needs and this growlm cannot do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +218,8 @@ def _setup(stage: StagePlan, machine: Machine) -> Setup:
         accumulates=False,
         chunk_tokens=CHUNK_TOKENS,
         checkpointing=stage.activation_checkpointing,
-        moments="float32",
+        moments=stage.optimizer.moments,
+        muon=stage.optimizer.kind == "muon",
         sharding="replicated",
         devices=machine.devices,
         numbers=_NUMBERS[machine.place],
@@ -275,9 +274,10 @@ def _ways(stage: StagePlan, machine: Machine, setup: Setup) -> tuple[Way, ...]:
 
 def _fitting(stage: StagePlan, machine: Machine, setup: Setup) -> Iterator[Way]:
     shardings = get_args(Sharding) if machine.devices > 1 else ("replicated",)
-    asked = _LEVELS["checkpointing"].index(setup.checkpointing)
-    modes = MODES[asked:]
-    for sharding, mode, moments in itertools.product(shardings, modes, get_args(Moments)):
+    modes = MODES[MODES.index(setup.checkpointing) :]
+    bits = get_args(Moments)
+    bits = bits[:1] if setup.muon else bits[bits.index(setup.moments) :]
+    for sharding, mode, moments in itertools.product(shardings, modes, bits):
         changed = replace(setup, sharding=sharding, checkpointing=mode, moments=moments)
         sequences = _largest(stage, machine, changed, most=stage.micro_sequences)
         if sequences is not None:
@@ -291,6 +291,7 @@ def _way(stage: StagePlan, machine: Machine, setup: Setup) -> Way:
         "activation_checkpointing": setup.checkpointing
         if setup.checkpointing != stage.activation_checkpointing
         else None,
+        "optimizer.moments": setup.moments if setup.moments != stage.optimizer.moments else None,
     }
     sharded = setup.sharding != "replicated"
     sharding = (f"sharding={setup.sharding.replace('-', '')}",) if sharded else ()
@@ -305,7 +306,6 @@ def _way(stage: StagePlan, machine: Machine, setup: Setup) -> Way:
             *(f"stage.{stage.name}.{key}={value}" for key, value in settings.items() if value),
             *sharding,
         ),
-        missing=(f"{setup.moments} moments",) if setup.moments != "float32" else (),
     )
 
 

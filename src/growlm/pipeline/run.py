@@ -232,6 +232,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "validation": experiment.validation.tokens,
         "compile": experiment.compile,
         "attention": experiment.attention,
+        "residual": experiment.residual,
         "deterministic": experiment.deterministic,
         "sources": sources.ids,
         "masks": sources.masks_of(stage.weights),

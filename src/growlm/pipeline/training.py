@@ -43,6 +43,7 @@ from growlm.runlog import (
     Writer,
     read,
 )
+from growlm.training.ahead import ahead, collected_once
 from growlm.training.device import (
     choose_device,
     compile_layers,
@@ -77,30 +78,34 @@ def train_stage(job: Training) -> Iterator[Event]:
     device = choose_device()
     first = first_state(job, device)
     state = first.state
-    kernel, why = settled_kernel(
-        job.plan.experiment.attention,
-        job.stage.config,
-        device,
-        documents=job.stage.document_masking,
-    )
-    state.model.places.kernel = kernel
-    reason = why_not_compiled(device) if job.plan.experiment.compile else "the recipe says so"
-    if reason is None:
-        compile_layers(state.model)
-    elif job.plan.experiment.compile:
-        yield Notice(text=f"layers are not compiled: {reason}; training is slower, not different")
+    attention, uncompiled = _ready(job, state.model, device)
+    if uncompiled and job.plan.experiment.compile:
+        text = f"layers are not compiled: {uncompiled}; training is slower, not different"
+        yield Notice(text=text)
     log = Writer(job.folder.log(job.stage.name) if job.world.leads else Path(os.devnull))
     forget_peaks(device)
     try:
-        attention = f"{kernel}: {why}"
-        log.write(_start(state, job, device, compiled=reason is None, attention=attention))
+        log.write(_start(state, job, device, compiled=not uncompiled, attention=attention))
         yield from _notices(job, first, log)
-        with job.stop.deferring():
+        with job.stop.deferring(), collected_once():
             yield from _run(job, state, log, first.lineage)
     finally:
         log.close()
     if job.stop.signal_number is not None:
         raise _stopped(job, step=state.step)
+
+
+def _ready(job: Training, model: GPT, device: torch.device) -> tuple[str, str | None]:
+    """Settle what computes a model; return what mixes its values, and why it is not compiled."""
+    experiment = job.plan.experiment
+    kernel, why = settled_kernel(
+        experiment.attention, job.stage.config, device, documents=job.stage.document_masking
+    )
+    model.places.kernel, model.residual = kernel, experiment.residual
+    uncompiled = why_not_compiled(device) if experiment.compile else "the recipe says so"
+    if uncompiled is None:
+        compile_layers(model)
+    return f"{kernel}: {why}", uncompiled
 
 
 def _run(
@@ -116,15 +121,15 @@ def _run(
     job = yield from _settled(job, state, log)
     mirrors = _mirrors(job, step=state.step)
     saves = Publisher(job=job, log=log, lineage=lineage)
-    batches = batcher(job.data, job.folder)
+    sampler = batcher(job.data, job.folder)
     try:
         with watched(
             job.world,
             patience_seconds=job.stop.patience_seconds,
-            reading=lambda: batches.reading,
+            reading=lambda: sampler.reading,
             leave=job.stop.leave,
         ):
-            steps = _steps(job, state, batches, device)
+            steps = _steps(job, state, sampler, device)
             yield from _each_step(
                 job, state, log, steps=steps, saves=saves, mirrors=mirrors, validate=validate
             )
@@ -218,25 +223,29 @@ def _stopped(job: Training, *, step: int) -> Stopped:
 
 
 def _steps(
-    job: Training, state: TrainState, batches: Batcher, device: torch.device
+    job: Training, state: TrainState, sampler: Batcher, device: torch.device
 ) -> Iterator[Step]:
     stage = job.stage
-    masked = stage.document_masking
-    return train(
-        state,
-        lambda cursor: batch_at(batches, cursor, stage.sequences, masked=masked).to(device),
-        stage.schedule,
-        steps=stage.pace.steps,
-        peak_lr=stage.optimizer.peak_lr,
-        settings=StepSettings(
-            micro_sequences=stage.micro_sequences,
-            clip_norm=stage.optimizer.clip_norm,
-            clip_value=stage.optimizer.clip_value,
-            z_loss=stage.optimizer.z_loss,
-        ),
-        faster=_faster(stage, state.model),
-        world=job.world,
-    )
+
+    def read(cursor: int) -> Batch:
+        return batch_at(sampler, cursor, stage.sequences, masked=stage.document_masking)
+
+    with ahead(read, device, last=job.data.last_cursor) as batches:
+        yield from train(
+            state,
+            batches,
+            stage.schedule,
+            steps=stage.pace.steps,
+            peak_lr=stage.optimizer.peak_lr,
+            settings=StepSettings(
+                micro_sequences=stage.micro_sequences,
+                clip_norm=stage.optimizer.clip_norm,
+                clip_value=stage.optimizer.clip_value,
+                z_loss=stage.optimizer.z_loss,
+            ),
+            faster=_faster(stage, state.model),
+            world=job.world,
+        )
 
 
 def _faster(stage: StagePlan, model: GPT) -> Faster | None:

@@ -48,6 +48,9 @@ class Experiment(Section, frozen=True):
     attention: Literal["auto", "sdpa", "triton", "flash"] = "auto"
     """What mixes the values: torch's own attention, FlexAttention by Triton's kernel or by
     FlashAttention's, or what is fastest where it runs and proves itself there."""
+    residual: Literal["float32", "bfloat16"] = "float32"
+    """What the residual stream is kept in on a GPU, where layers compute in bf16: narrow, it is
+    faster and takes half the memory, and every layer's part of it is rounded."""
     deterministic: bool = False
     """Hold torch to algorithms that give the same bits in every run, at the cost of some speed."""
 

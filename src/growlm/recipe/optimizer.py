@@ -32,6 +32,10 @@ class Optimizer(Section, frozen=True):
     momentum: Beta = 0.95
     """Decay of Muon's momentum."""
 
+    moments: Literal["float32", "bfloat16", "8bit"] = "float32"
+    """What AdamW's two moments are held in: 8, 4 or about 2 bytes a parameter. With 8 bits, those
+    of vectors stay float32. Every step is computed in float32."""
+
     weight_decay: NonNegativeFloat = 0.1
     """On matrices only."""
 
@@ -53,6 +57,17 @@ class Optimizer(Section, frozen=True):
                 'to leave momentum out where its kind is not "muon": AdamW has betas instead',
                 got=f"momentum = {self.momentum}",
                 fix='kind = "muon", or betas',
+            )
+        return self
+
+    @model_validator(mode="after")
+    def of_whole_bits(self) -> "Optimizer":
+        """Refuse fewer bits for what has no two moments."""
+        if self.kind == "muon" and self.moments != "float32":
+            raise refusal(
+                'to leave moments out where its kind is "muon", whose momentum is float32',
+                got=f'moments = "{self.moments}"',
+                fix='kind = "adamw", or no moments',
             )
         return self
 

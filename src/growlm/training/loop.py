@@ -73,19 +73,21 @@ def train(
             entries=faster.entries if faster else (),
             factor=faster.factor(state.step) if faster else 1.0,
             judge=partial(_judged, state.watch, state.step + 1),
+            finite_only=state.watch.rule is None,
             world=world,
         )
         state.step += 1
         if state.ema is not None:
             state.ema.update(dict(state.model.named_parameters()), step=state.step)
         state.cursor += batch.ids.shape[0]
+        loss, norm = float(result.loss), float(result.gradient_norm)  # a GPU is waited for here
         seconds = time.perf_counter() - start
         yield Step(
             step=state.step,
             tokens=state.step * batch.targets,
-            loss=float(result.loss),
+            loss=loss,
             lr=lr,
-            gradient_norm=float(result.gradient_norm),
+            gradient_norm=norm,
             seconds=seconds,
             skipped=result.skipped,
             ranks=_ranks(world, seconds, read=read),

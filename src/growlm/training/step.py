@@ -10,6 +10,7 @@ from torch import Tensor
 
 from growlm.model.gpt import GPT
 from growlm.model.loss import IGNORED, cross_entropy_sum
+from growlm.optim.adamw import knows_flags, unless
 from growlm.optim.clipping import clip_gradients
 from growlm.optim.rewarm import Entries, step_farther
 from growlm.training.parallel import ALONE, World
@@ -30,6 +31,8 @@ class Batch:
     document alone; None where it sees all before it."""
     counted: Bool[Tensor, "B T"] | None
     """Which targets carry loss; None where all do. The others are only read."""
+    known: int | None = None
+    """Targets that carry loss, where they were counted before it went to a device."""
 
     @property
     def targets(self) -> int:
@@ -39,11 +42,18 @@ class Batch:
     @property
     def counted_targets(self) -> int:
         """Targets that carry loss."""
+        if self.known is not None:
+            return self.known
         return self.targets if self.counted is None else int(self.counted.sum())
 
+    def pinned(self) -> "Batch":
+        """Return the same in memory that a GPU can read by itself."""
+        return self._each(Tensor.pin_memory)
+
     def to(self, device: torch.device) -> "Batch":
-        """Return the same on a device."""
-        return self._each(lambda tensor: tensor.to(device))
+        """Return the same on a device, its targets counted; from pinned memory, without a wait."""
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=tensor.is_pinned()))
+        return replace(moved, known=self.counted_targets)
 
     def split(self, sequences: int) -> "Iterator[Batch]":
         """Yield its micro-batches, of so many sequences each; the last may have fewer."""
@@ -116,6 +126,7 @@ def train_step(
     entries: Entries = (),
     factor: float = 1.0,
     judge: Judge = _take,
+    finite_only: bool = False,
     world: World = ALONE,
 ) -> StepResult:
     """Take one step on a batch; its micro-batches add up to the same gradient.
@@ -133,6 +144,8 @@ def train_step(
         factor: As said.
         judge: Asked before the update; a step that is not taken leaves weights and moments as they
             were, bit for bit.
+        finite_only: Whether it refuses what is not finite and nothing else. A GPU can tell that by
+            itself: it then goes on with the update while loss and norm are on their way.
         world: The ranks that share the batch; each is given all of it.
     """
     model.train()
@@ -153,12 +166,37 @@ def train_step(
         max_norm=settings.clip_norm,
         max_value=settings.clip_value,
     )
-    loss = world.sum(torch.stack(losses).sum())
+    facts = torch.stack((world.sum(torch.stack(losses).sum()).double(), norm.double()))
+    on_its_way = _Copy(facts)
+    by_itself = finite_only and facts.is_cuda and knows_flags(optimizer) and world.size == 1
+    if by_itself:
+        with unless(optimizer, ~facts.isfinite().all()):
+            step_farther(optimizer, entries, factor=factor)
+    loss, norm = on_its_way.arrived()
     skipped = judge(float(loss), float(norm))
-    if skipped is None:
+    if skipped is None and not by_itself:
         step_farther(optimizer, entries, factor=factor)
     optimizer.zero_grad(set_to_none=True)
     return StepResult(loss=loss, gradient_norm=norm, skipped=skipped)
+
+
+class _Copy:
+    """A tensor on its way to the CPU; what the device does after it is not waited for."""
+
+    def __init__(self, source: Tensor) -> None:
+        self._copy = source
+        self._event: torch.cuda.Event | None = None
+        if source.is_cuda:
+            self._copy = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
+            self._copy.copy_(source, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def arrived(self) -> Tensor:
+        """Wait for it, and return it."""
+        if self._event is not None:
+            self._event.synchronize()
+        return self._copy
 
 
 def batch_loss_sum(model: GPT, batch: Batch, *, z_loss: float = 0.0) -> Float[Tensor, ""]:
