@@ -297,6 +297,24 @@ def second_rank(fate: str, step: int) -> None:
     Writer.write = write_and_meet
 
 
+def stall(rank: str, batches: int) -> None:
+    """Let a rank find no end in reading a shard, after so many batches."""
+    batch_at, left = training.batch_at, [batches]
+
+    class Stuck:
+        def __getitem__(self, _: slice) -> Any:
+            time.sleep(60)
+
+    def look(given: Any, cursor: int, samples: int, *, masked: bool) -> Any:
+        left[0] -= 1
+        if left[0] < 0 and os.environ.get("RANK", "0") == rank:
+            for stream in given.streams:
+                stream._shards = [Stuck() for _ in stream._shards]
+        return batch_at(given, cursor, samples, masked=masked)
+
+    training.batch_at = look
+
+
 def run_script(path: str, *arguments: str) -> None:
     """Run a script with all that is loaded here, in place of a command."""
     sys.argv = [path, *arguments]
@@ -319,6 +337,7 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "run_script": run_script,
     "in_ranks": in_ranks,
     "second_rank": second_rank,
+    "stall": stall,
 }
 
 

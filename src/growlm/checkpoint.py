@@ -22,6 +22,7 @@ from growlm.base.files import (
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import weight_shapes
 from growlm.model.weights import EVERY, Read, pieces
+from growlm.partfile import PATTERN, Parts, is_part
 from growlm.tensorfile import (
     ENTRY_BYTES,
     Unread,
@@ -33,11 +34,17 @@ from growlm.tensorfile import (
 )
 
 FORMAT = 3
+IN_PARTS = 4
+"""The format of a checkpoint whose tensors lie in parts, as many ranks wrote them."""
+
 META = "checkpoint.json"
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
 EMA = "ema.safetensors"
+KINDS = {"weights": WEIGHTS, "optimizer": OPTIMIZER, "ema": EMA}
+"""Where tensors of each kind lie; in parts all of them lie in every file."""
+
 TOKENIZER = "tokenizer.json"
 EXPOSURE = "exposure.json"
 KEYS = 8
@@ -103,8 +110,17 @@ class Meta(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     @property
     def weights_sha256(self) -> str:
-        """The identity of the weights."""
-        return self.files[WEIGHTS]
+        """The identity of the weights; in parts, of all the files that hold them."""
+        return digest_of(self._parts) if self._parts else self.files[WEIGHTS]
+
+    @property
+    def keeps_optimizer(self) -> bool:
+        """Whether the optimizer's state was saved beside the weights."""
+        return OPTIMIZER in self.files or bool(self._parts)
+
+    @property
+    def _parts(self) -> dict[str, str]:
+        return {name: self.files[name] for name in self.files if is_part(name)}
 
     def gpt_config(self) -> GPTConfig:
         """Return the model's shape.
@@ -139,7 +155,7 @@ class Contents(BaseModel, frozen=True, arbitrary_types_allowed=True):
     """Files that came beside the tokenizer's JSON, by name, kept as they were."""
     certificate: Mapping[str, Any] | None
     weights: Mapping[str, Tensor] | None
-    """The weights; None when ``write_weights`` has written them."""
+    """The weights; None when ``write_weights``, or many ranks in parts, have written them."""
     optimizer: Mapping[str, Tensor]
     random: Mapping[str, Tensor]
     ema: Mapping[str, Tensor] = {}
@@ -184,7 +200,7 @@ def write(folder: Path, contents: Contents, *, known: Mapping[str, str]) -> Meta
         write_bytes(folder / name, content)
     files = sorted(folder.iterdir())
     meta = Meta(
-        format=FORMAT,
+        format=IN_PARTS if _part_files(folder) else FORMAT,
         config=contents.config.as_dict(),
         stage=contents.stage,
         step=contents.step,
@@ -246,7 +262,7 @@ def read_meta(path: Path) -> Meta:
     content = _read_json(path / META)
     values = cast(dict[str, Any], content) if isinstance(content, dict) else {}
     found = values.get("format")
-    if found != FORMAT:
+    if found not in (FORMAT, IN_PARTS):
         raise CheckpointError(
             f"{path} to be of checkpoint format {FORMAT}",
             got="no format" if found is None else f"format {found}",
@@ -309,11 +325,14 @@ def verify(path: Path, meta: Meta) -> None:
 
 def load_weights(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's weights."""
-    return load_tensors(path / WEIGHTS)
+    return _whole(path, "weights") or load_tensors(path / WEIGHTS)
 
 
 def reader(path: Path) -> Read:
     """Return a reader of a checkpoint's weights, one at a time; it keeps nothing."""
+    files = _part_files(path)
+    if files:
+        return Parts(files, "weights").rows
 
     def read(name: str, rows: slice = EVERY) -> Tensor:
         return load_tensor(path / WEIGHTS, name, rows)
@@ -323,27 +342,52 @@ def reader(path: Path) -> Read:
 
 def unread_weights(path: Path) -> Mapping[str, Tensor]:
     """Return a checkpoint's weights, each read when asked for."""
-    return Unread(path / WEIGHTS)
+    return _unread(path, "weights") or Unread(path / WEIGHTS)
 
 
 def unread_optimizer(path: Path) -> Mapping[str, Tensor]:
     """Return a checkpoint's optimizer state, each tensor read when asked for; empty without."""
-    return Unread(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
+    return _unread(path, "optimizer")
 
 
 def load_optimizer(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's optimizer state; empty when it was saved without."""
-    return load_tensors(path / OPTIMIZER) if (path / OPTIMIZER).is_file() else {}
+    return _whole(path, "optimizer")
+
+
+def load_ema(path: Path) -> dict[str, Tensor]:
+    """Read the moving average of a checkpoint's weights; empty where none was kept."""
+    return _whole(path, "ema")
+
+
+def unread_ema(path: Path) -> Mapping[str, Tensor]:
+    """Return the moving average, each tensor read when asked for; empty where none was kept."""
+    return _unread(path, "ema")
+
+
+def _whole(path: Path, kind: str) -> dict[str, Tensor]:
+    """Return tensors of a kind, read at once; empty where there are none."""
+    file = path / KINDS[kind]
+    return load_tensors(file) if file.is_file() else dict(_unread(path, kind))
+
+
+def _unread(path: Path, kind: str) -> Mapping[str, Tensor]:
+    """Return tensors of a kind, whole or in parts; empty where there are none."""
+    files = _part_files(path)
+    if files:
+        return Parts(files, kind)
+    return Unread(path / KINDS[kind]) if (path / KINDS[kind]).is_file() else {}
+
+
+def _part_files(path: Path) -> list[Path]:
+    """Return what many ranks wrote of a checkpoint, if they did."""
+    with storage(path):
+        return sorted(path.glob(PATTERN))
 
 
 def load_random(path: Path) -> dict[str, Tensor]:
     """Read a checkpoint's random states; empty when it was saved without."""
     return load_tensors(path / RANDOM) if (path / RANDOM).is_file() else {}
-
-
-def load_ema(path: Path) -> dict[str, Tensor]:
-    """Read the moving average of a checkpoint's weights; empty where none was kept."""
-    return load_tensors(path / EMA) if (path / EMA).is_file() else {}
 
 
 def load_tokenizer(path: Path) -> str:
@@ -356,7 +400,8 @@ def load_tokenizer_files(path: Path, meta: Meta) -> dict[str, bytes]:
     """Read the files that came beside the tokenizer's JSON, by name."""
     own = {WEIGHTS, OPTIMIZER, RANDOM, EMA, TOKENIZER, EXPOSURE}
     with storage(path):
-        return {name: (path / name).read_bytes() for name in meta.files if name not in own}
+        others = [name for name in meta.files if name not in own and not is_part(name)]
+        return {name: (path / name).read_bytes() for name in others}
 
 
 def load_exposure(path: Path, meta: Meta) -> Any:

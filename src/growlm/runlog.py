@@ -43,6 +43,25 @@ class Start(Record, frozen=True):
     """UTC, ISO 8601."""
 
 
+class RankSeconds(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What each of many ranks took for a step, the fastest and the slowest of them.
+
+    They wait for each other within a step, so that the whole of it differs little; a rank that
+    reads slowly shows in the reading.
+    """
+
+    fastest: float
+    """Wall-clock time of the fastest rank's step."""
+    slowest: float
+    """Of the slowest rank's."""
+    slowest_rank: int
+    """Which one that was."""
+    reading: float
+    """Until the rank that waited longest for its batch had it."""
+    reading_rank: int
+    """Which one that was."""
+
+
 class Step(Record, frozen=True):
     """One optimizer step."""
 
@@ -57,6 +76,8 @@ class Step(Record, frozen=True):
     """Wall-clock time of the step."""
     skipped: Literal["not finite", "spike"] | None = None
     """Why its update was not taken; null where it was."""
+    ranks: RankSeconds | None = None
+    """What each of many ranks took; null of a single process."""
 
 
 class ValidationLoss(Record, frozen=True):
@@ -115,6 +136,8 @@ class Saved(Record, frozen=True):
     """Its folder, relative to the stage's."""
     seconds: float | None = None
     """Wall-clock time of saving it."""
+    stood_seconds: float | None = None
+    """Those of them in which training stood still; null where it did in all."""
 
 
 class Notice(Record, frozen=True):

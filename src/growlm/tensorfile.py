@@ -60,15 +60,22 @@ class Entry:
     shape: tuple[int, ...]
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], *, facts: Mapping[str, str] | None = None
+) -> None:
     """Write tensors that are in memory.
+
+    Args:
+        path: The file.
+        tensors: By name.
+        facts: What else the file is to say, if anything.
 
     Raises:
         StorageError: The disk refused.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(plain, path)
+        save_file(plain, path, *([dict(facts)] if facts else []))
     except SafetensorError as error:
         # The library words the system's refusal its own way, and keeps only its number.
         number = re.search(r"os error (\d+)", str(error))
@@ -101,6 +108,17 @@ def entries(path: Path) -> dict[str, Entry]:
         name: Entry(dtype=part.get_dtype(), shape=tuple(part.get_shape()))
         for name, part in parts.items()
     }
+
+
+def facts_of(path: Path) -> dict[str, str]:
+    """Return what a file says beside its tensors.
+
+    Raises:
+        CheckpointError: It is no such file, or damaged.
+        StorageError: It cannot be read.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
 
 
 def load_tensor(path: Path, name: str, rows: slice = EVERY) -> Tensor:

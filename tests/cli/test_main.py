@@ -90,8 +90,8 @@ def test_the_version_is_the_package_s(growlm):
         (
             ["train", "x.toml"],
             "expected growlm train [--set KEY=VALUE] [--out FOLDER] --stage NAME [--grace TIME] "
-            "[--max-wall TIME] [--allow-fallback] [--quiet] [--json] RECIPE; got no --stage. "
-            "Try growlm train --help.",
+            "[--max-wall TIME] [--patience TIME] [--allow-fallback] [--quiet] [--json] RECIPE; got "
+            "no --stage. Try growlm train --help.",
         ),
         (["schema", "x"], "expected growlm schema; got 'x' too much. Try leaving it out."),
     ],
@@ -217,7 +217,7 @@ def test_a_run_is_due_at_a_signal_or_when_its_time_does_not_hold_what_comes():
         assert (stop.due(1.0), stop.due(61.0)) == (False, True)
 
 
-@pytest.mark.parametrize("words", [("--grace", "soon"), ("--max-wall", "0h")])
+@pytest.mark.parametrize("words", [("--grace", "soon"), ("--max-wall", "0h"), ("--patience", "x")])
 def test_a_stretch_of_time_that_is_none_is_refused(refusal, words):
     assert refusal("train", "x.toml", "--stage", "base", *words, code=2) == (
         f"expected {words[0]} to be a stretch of time above 0 such as 90s, 30m, 12h or 2d; got "

@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -107,6 +108,25 @@ def test_windows_cross_shards_as_if_there_were_none(tmp_path_factory, data):
     assert got.shape == (len(starts), length)
     for row, start in zip(got, starts, strict=True):
         assert row.tolist() == flat[start : start + length].tolist()
+
+
+def test_the_file_that_is_read_is_known_while_it_is_read(tmp_path):
+    make(tmp_path / "a", [[1, 0], [2, 0]], shard_tokens=2)
+    stream, seen = TokenStream(tmp_path / "a"), list[str]()
+
+    class Seen:
+        def __init__(self, shard):
+            self.shard = shard
+
+        def __getitem__(self, window):
+            seen.append(str(stream.reading and stream.reading.relative_to(tmp_path)))
+            return self.shard[window]
+
+    names = [f"a/{shard.name}.bin" for shard in stream.manifest.shards]
+    stream._shards = cast(Any, [Seen(shard) for shard in stream._shards])
+    assert stream.gather(np.array([1]), 3).tolist() == [[0, 2, 0]]
+    assert seen == [names[0], names[0], names[1]]  # the first is asked whether it is enough
+    assert stream.reading is None
 
 
 def test_windows_go_to_the_rows_that_are_named_and_no_others(tmp_path):

@@ -18,16 +18,21 @@ import torch
 from torch import Tensor
 from torch.distributed import fsdp
 
-from growlm.base.errors import RecipeError
+from growlm.base.errors import RecipeError, StorageError
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.ema import Ema
+from growlm.optim.muon import muon
 from growlm.optim.schedule import Cosine
 from growlm.optim.sharded import sharded_like
+from growlm.partfile import PATTERN, Parts
 from growlm.tensorfile import Unread, load_tensors, save_tensors
+from growlm.training.beside import Beside
 from growlm.training.loop import Faster, train
 from growlm.training.parallel import END, EndedError, World, started
+from growlm.training.saving import Written
 from growlm.training.state import TrainState, random_tensors, restore_random, seed_dropout
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import validation_losses
@@ -72,15 +77,19 @@ def state_of(
     sharding: Any = "zero1",
     scaled: bool = False,
     moments: Any = "float32",
+    all_kinds: bool = False,
     **changes: Any,
 ) -> Any:
-    """Return the same first state in every world."""
+    """Return the same first state in every world; of all kinds with Muon and an average."""
     config = GPTConfig(**{**SHAPE, **changes})
     fresh, model = GPT(config), GPT(config)
     initialize(fresh, torch.Generator().manual_seed(1))
     world.shard(model, sharding)
     optimizer = adamw(model, replace(SETTINGS, moments=moments), scaled=scaled)
     state = TrainState(model=model, optimizer=optimizer, step=0, cursor=0)
+    if all_kinds:
+        state.optimizer = muon(model, SETTINGS, momentum=0.9)
+        state.ema = Ema(dict(model.named_parameters()), decay=0.5, every=1)
     state.load(fresh.state_dict(), factors() if scaled else {})
     return state
 
@@ -132,6 +141,8 @@ CASES = {
     "hybrid": Case(shape={"sharding": "hybrid"}, micro=2),
     "bfloat16": Case(shape={"moments": "bfloat16"}, watched=True),
     "8bit": Case(shape={"moments": "8bit", "sharding": "zero3"}, watched=True),
+    "Muon and an average": Case(shape={"all_kinds": True}),
+    "Muon in hybrid": Case(shape={"all_kinds": True, "sharding": "hybrid"}),
     "followed exactly": Case(shape={"scaled": True}, clip_norm=0.5, clip_value=0.01, rewarmed=True),
 }
 
@@ -155,6 +166,12 @@ def steps_of(world: World, state: TrainState, case: Case, *, to: int = STEPS) ->
     return {
         "loss": [each.loss for each in records],
         "norm": [each.gradient_norm for each in records],
+        # A bias of keys changes nothing, so its gradient and its step are nothing but rounding.
+        "average": {
+            name: float(each.norm())
+            for name, each in state.average().items()
+            if not name.endswith("key.bias")
+        },
     }
 
 
@@ -202,6 +219,40 @@ def unbroken(world: World, _name: str, _where: Path) -> dict[str, Any]:
     """Do in one go what others do in two."""
     state = state_of(world)
     steps_of(world, state, Case())
+    return steps_of(world, state, Case(), to=2 * STEPS)
+
+
+def in_parts(world: World, _name: str, where: Path) -> dict[str, Any]:
+    """Write parts of a state while training goes on to twice as many steps."""
+    place = where / "parts"
+    state = state_of(world, all_kinds=True)
+    steps_of(world, state, Case())
+    kinds = state.parts().items()
+    written = Written(
+        {f"{kind}.{name}": each for kind, some in kinds for name, each in some.items()}
+    )
+    group, digests = world.aside, dict[str, str]()
+    if world.leads:
+        place.mkdir()
+    work = Beside(lambda: digests.update(written.write(place, group=group)))
+    found = steps_of(world, state, Case(), to=2 * STEPS)
+    work.wait()
+    refused = Beside(lambda: digests.update(Written({}).write(where / "nowhere", group=group)))
+    try:
+        refused.wait()
+    except StorageError as error:
+        return {**found, "digests": digests, "refused": str(error)}
+    raise AssertionError("a folder that is not there was written to")
+
+
+def from_parts(world: World, _name: str, where: Path) -> dict[str, Any]:
+    """Go on from the parts that two ranks wrote."""
+    state = state_of(world, all_kinds=True)
+    files = sorted((where / "parts").glob(PATTERN))
+    state.load(Parts(files, "weights"), Parts(files, "optimizer"))
+    assert state.ema is not None
+    state.ema.load(Parts(files, "ema"))
+    state.step, state.cursor = STEPS, 6 * STEPS
     return steps_of(world, state, Case(), to=2 * STEPS)
 
 
@@ -296,14 +347,16 @@ def everything(tasks: Mapping[str, Any], where: Path) -> Callable[[World], Any]:
 def main(where: Path) -> None:
     """Run every world in turn, and print what they found."""
     cases = dict.fromkeys(CASES, trained)
-    two = {**cases, "dropped": dropped, "averaged": averaged, "talk": talk}
+    two = {**cases, "dropped": dropped, "averaged": averaged, "talk": talk, "in parts": in_parts}
     uneven = "untied, masked, accumulated, uneven"
-    three = {"goes on": goes_on, uneven: trained, "talk": talk}
+    parts = {"from parts": from_parts}
+    three = {"goes on": goes_on, uneven: trained, "talk": talk, **parts}
     found = {
         "1": spawn(1, 1, everything({**cases, "unbroken": unbroken}, where), where),
         "2": spawn(2, 1, everything(two, where), where),
         "3": spawn(3, 2, everything(three, where), where),
-        "1 after 2": spawn(1, 1, everything({"goes on": goes_on}, where), where),
+        "4": spawn(4, 2, everything({**parts, "Muon in hybrid": trained}, where), where),
+        "1 after 2": spawn(1, 1, everything({"goes on": goes_on, **parts}, where), where),
     }
     sys.stdout.write(json.dumps(found) + "\n")
 

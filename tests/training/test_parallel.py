@@ -15,6 +15,8 @@ CASES = [
     "hybrid",
     "bfloat16",
     "8bit",
+    "Muon and an average",
+    "Muon in hybrid",
     "followed exactly",
 ]
 EXACT = 1e-6
@@ -37,7 +39,7 @@ def same(one, other):
 @pytest.mark.parametrize("case", CASES)
 def test_two_ranks_log_what_one_process_does(found, case):
     one, two = found["1"][case], found["2"][case]
-    for kind in ("loss", "norm", "validation"):
+    for kind in ("loss", "norm", "validation", "average"):
         assert same(two[kind], one[kind]), kind
 
 
@@ -59,6 +61,33 @@ def test_what_two_ranks_saved_goes_on_in_another_world(found, world):
     unbroken, other = found["1"]["unbroken"], found[world]["goes on"]
     assert same(other["loss"], unbroken["loss"])
     assert same(other["norm"], unbroken["norm"])
+
+
+@pytest.mark.parametrize("world", ["1 after 2", "3", "4"])
+def test_what_two_ranks_wrote_in_parts_beside_training_goes_on_in_another_world(found, world):
+    unbroken, other = found["2"]["in parts"], found[world]["from parts"]
+    for kind in ("loss", "norm", "average"):
+        assert same(other[kind], unbroken[kind]), kind
+
+
+def test_every_rank_writes_a_part_and_the_first_one_knows_all_hashes(found):
+    assert list(found["2"]["in parts"]["digests"]) == [
+        "part-00000.safetensors",
+        "part-00001.safetensors",
+    ]
+
+
+def test_a_rank_that_cannot_write_its_part_is_named(found):
+    assert found["2"]["in parts"]["refused"].startswith(
+        "expected a file that is there; got 'No such file or directory' at "
+    )
+    assert found["2"]["in parts"]["refused"].endswith(", on rank 0. Try the right path.")
+
+
+def test_muon_on_four_ranks_of_two_nodes_moves_as_on_one(found):
+    one, four = found["1"]["Muon in hybrid"], found["4"]["Muon in hybrid"]
+    assert same(four["loss"], one["loss"])
+    assert same(four["average"], one["average"])
 
 
 def test_every_rank_drops_by_a_stream_of_its_own_and_goes_on_with_it(found):

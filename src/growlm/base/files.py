@@ -109,7 +109,7 @@ def whole_folder(path: Path) -> Generator[Path, None, None]:
         StorageError: Something is at ``path`` already, or the folder could not be written;
             nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = unfinished(path)
     with storage(path):
         if path.exists():
             raise StorageError(
@@ -128,6 +128,11 @@ def whole_folder(path: Path) -> Generator[Path, None, None]:
         sync_folder(path.parent)
 
 
+def unfinished(path: Path) -> Path:
+    """Return what ``whole_folder`` calls a folder until it is whole."""
+    return path.with_name(f".{path.name}.tmp")
+
+
 def remove(path: Path) -> None:
     """Remove a file or a whole folder; a kill leaves no half of it under its name.
 
@@ -138,7 +143,7 @@ def remove(path: Path) -> None:
         if not path.is_dir():
             path.unlink()
             return
-        doomed = path.with_name(f".{path.name}.tmp")
+        doomed = unfinished(path)
         shutil.rmtree(doomed, ignore_errors=True)
         path.rename(doomed)
         shutil.rmtree(doomed)

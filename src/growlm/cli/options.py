@@ -1,9 +1,15 @@
 """Options that several commands share."""
 
 import argparse
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from growlm.cli.parser import stretch_of_time
+from growlm.cli.signals import caught
+from growlm.pipeline.events import Stop
+
+PATIENCE = 600.0
+"""Seconds for which training may stand still, unless told otherwise."""
 
 
 def recipe(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +39,7 @@ def out(parser: argparse.ArgumentParser) -> None:
 
 
 def stopping(parser: argparse.ArgumentParser) -> None:
-    """Add ``--grace``, ``--max-wall`` and ``--allow-fallback``."""
+    """Add ``--grace``, ``--max-wall``, ``--patience`` and ``--allow-fallback``."""
     parser.add_argument(
         "--grace",
         type=stretch_of_time("--grace"),
@@ -49,9 +55,26 @@ def stopping(parser: argparse.ArgumentParser) -> None:
         help="how long this command may take, as 12h: training is saved before, and exits with 75",
     )
     parser.add_argument(
+        "--patience",
+        type=stretch_of_time("--patience"),
+        default=PATIENCE,
+        metavar="TIME",
+        help="how long a rank or the reading of shards may stand still (10m); then it is named, "
+        "and the command ends",
+    )
+    parser.add_argument(
         "--allow-fallback",
         action="store_true",
         help="set a damaged checkpoint aside, and go on from the one before it",
+    )
+
+
+def stopped(options: argparse.Namespace) -> AbstractContextManager[Stop]:
+    """Return what catches signals as the options say."""
+    return caught(
+        grace_seconds=options.grace,
+        wall_seconds=options.max_wall,
+        patience_seconds=options.patience,
     )
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from growlm.base.version import VERSION
 from growlm.cli import options as shared
 from growlm.cli.show import show
-from growlm.cli.signals import caught
 from growlm.pipeline.open import run_of
 from growlm.pipeline.ranks import joined, together
 from growlm.pipeline.run import everything
@@ -23,8 +22,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     recipe: Path = options.recipe
     with (
-        caught(grace_seconds=options.grace, wall_seconds=options.max_wall) as stop,
-        joined() as world,
+        shared.stopped(options) as stop,
+        joined(patience_seconds=stop.patience_seconds) as world,
         run_of(
             recipe,
             options.overrides,

@@ -1,12 +1,14 @@
 """Signals: training saves before it stops; anything else stops at once and leaves nothing half."""
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-from growlm.base.errors import Stopped
+from growlm.base.errors import GrowlmError, Stopped
 from growlm.base.units import format_seconds
 from growlm.pipeline.events import Stop
 
@@ -18,20 +20,26 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def caught(
-    *, grace_seconds: float | None = None, wall_seconds: float | None = None
+    *,
+    grace_seconds: float | None = None,
+    wall_seconds: float | None = None,
+    patience_seconds: float | None = None,
 ) -> Generator[Stop, None, None]:
     """Yield what tells a pipeline that a signal asked it to stop, or that its time is up.
 
     Args:
         grace_seconds: From a signal that waits for a checkpoint to the end, saved or not.
         wall_seconds: From now to when the pipeline's time is up.
+        patience_seconds: How long training may stand still before the process is left.
 
     Raises:
         Stopped: From inside the block, when the pipeline has nothing to save first, when it is
             asked a second time, or when its grace is over.
     """
     until = None if wall_seconds is None else time.monotonic() + wall_seconds
-    stop = Stop(grace_seconds=grace_seconds, until=until)
+    stop = Stop(
+        grace_seconds=grace_seconds, until=until, patience_seconds=patience_seconds, leave=_leave
+    )
     handlers: dict[int, Handler] = {number: _asked(stop) for number in SIGNALS}
     handlers[signal.SIGALRM] = _late(stop)
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
@@ -41,6 +49,14 @@ def caught(
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave(error: GrowlmError | None) -> None:
+    """Say what is wrong, if there is a word to say, and end the process at once."""
+    if error is not None:
+        sys.stderr.write(f"growlm: {error}\n")
+        sys.stderr.flush()
+    os._exit(error.exit_code if error else 1)
 
 
 def _asked(stop: Stop) -> Handler:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from growlm.base.version import VERSION
 from growlm.cli import options as shared
 from growlm.cli.show import show
-from growlm.cli.signals import caught
 from growlm.pipeline.events import Event
 from growlm.pipeline.open import plan_of, run_of
 from growlm.pipeline.ranks import joined, together
@@ -24,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     with (
-        caught(grace_seconds=options.grace, wall_seconds=options.max_wall) as stop,
-        joined() as world,
+        shared.stopped(options) as stop,
+        joined(patience_seconds=stop.patience_seconds) as world,
     ):
         _check_stage(options)  # before anything is opened
         with run_of(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -282,6 +283,11 @@ class Batcher:
                     got=f"{stream.tokens:,}",
                     fix="the shards that the run began with",
                 )
+
+    @property
+    def reading(self) -> Path | None:
+        """The file that is read just now, if any is."""
+        return next((each.reading for each in self.streams if each.reading is not None), None)
 
     def batch(self, cursor: int, samples: int) -> Int64[NDArray[np.int64], "B T"]:
         """Return some samples from ``cursor`` on: the context and one more token, the last target.

@@ -91,6 +91,9 @@ class TokenStream:
         self._shards: list[NDArray[Any]] = [
             _mapped(folder, shard, dtype) for shard in self.manifest.shards
         ]
+        self.reading: Path | None = None
+        """The file that is read just now, for who wonders why that takes long."""
+        self._paths = [folder / f"{shard.name}.bin" for shard in self.manifest.shards]
         self._starts = np.cumsum([0, *(shard.n_tok for shard in self.manifest.shards)])
         self._masked_N2 = np.concatenate(
             [
@@ -137,11 +140,13 @@ class TokenStream:
         local_N = starts_N - self._starts[shard_N]
         places: list[list[int]] = np.stack([rows_N, shard_N, local_N], axis=1).tolist()
         for row, number, start in places:
+            self.reading = self._paths[number]
             window = self._shards[number][start : start + length]
             if window.size == length:
                 ids_BT[row] = window
             else:
                 self._across(ids_BT[row], number, start)
+        self.reading = None
 
     @property
     def masked_tokens(self) -> int:
@@ -201,6 +206,7 @@ class TokenStream:
     def _across(self, row_T: NDArray[np.int64], number: int, start: int) -> None:
         filled = 0
         while filled < row_T.size:
+            self.reading = self._paths[number]
             piece = self._shards[number][start : start + row_T.size - filled]
             row_T[filled : filled + piece.size] = piece
             filled, number, start = filled + piece.size, number + 1, 0

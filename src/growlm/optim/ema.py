@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from growlm.base.errors import CheckpointError
+from growlm.optim.sharded import local, sharded_like
 
 
 class Ema:
@@ -21,7 +22,7 @@ class Ema:
         """Begin one of which no weights are part yet.
 
         Args:
-            weights: The model's, by name; it stays on their device.
+            weights: The model's, by name; it stays on their device, and in parts where they are.
             decay: Share that a step keeps.
             every: Steps between two weights that are taken in.
         """
@@ -41,11 +42,14 @@ class Ema:
         # The first share is 1, so that what it began with does not matter.
         share = (1 - kept) / (1 - kept**taken)
         for name, weight in weights.items():
-            self.tensors[name].lerp_(weight.to(torch.float32), share)
+            local(self.tensors[name]).lerp_(local(weight).to(torch.float32), share)
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what was saved, in place.
+        """Go on from what was saved, in place; of many ranks each keeps its part.
+
+        Args:
+            tensors: Whole ones.
 
         Raises:
             CheckpointError: It is the average of another model's weights, or none was saved.
@@ -59,5 +63,5 @@ class Ema:
                 got=f"{odd} of shape {found[odd]}" if odd in found else f"none of {odd}",
                 fix="another checkpoint of the stage",
             )
-        for name, tensor in tensors.items():
-            self.tensors[name].copy_(tensor)
+        for name, own in self.tensors.items():
+            local(own).copy_(local(sharded_like(tensors[name], own)))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from growlm.optim.adamw import AdamWSettings, adamw
+from growlm.optim.sharded import local, on_whole
 
 MOMENTUM = "momentum_buffer"
 """Muon's only state: a running mean of gradients, with no count of steps."""
@@ -37,6 +38,7 @@ class Muon(torch.optim.Optimizer):
     https://kellerjordan.github.io/posts/muon/), with decoupled weight decay and at a length that
     gives its entries the RMS of AdamW's steps, 0.2 sqrt(max(rows, columns)) (Liu et al., Muon is
     Scalable for LLM Training, arXiv:2502.16982): so one learning rate and one decay serve both.
+    Of many ranks each makes some of the matrices orthogonal, for all.
 
     Groups and state are those of both, so that what sets a rate or saves a state reaches all.
     """
@@ -75,13 +77,12 @@ class Muon(torch.optim.Optimizer):
 
     def _update(self, moved: Sequence[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
         """Move matrices of one shape, each by its gradient."""
-        ahead_BRC = torch.stack([self._ahead(*each, group["momentum"]) for each in moved])
-        # Tensor cores take bf16, and Muon does well with it; other processors only lose by it.
-        dtype = torch.bfloat16 if ahead_BRC.is_cuda else ahead_BRC.dtype
-        length = RMS * max(ahead_BRC.shape[-2:]) ** 0.5
-        for (matrix, _), step_RC in zip(moved, orthogonal(ahead_BRC.to(dtype)), strict=True):
-            matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            matrix.add_(step_RC.to(matrix.dtype), alpha=-group["lr"] * length)
+        ahead = [self._ahead(*each, group["momentum"]) for each in moved]
+        length = RMS * max(ahead[0].shape) ** 0.5
+        for (matrix, _), step in zip(moved, on_whole(_step, ahead), strict=True):
+            part = local(matrix)
+            part.mul_(1 - group["lr"] * group["weight_decay"])
+            part.add_(step.to(part.dtype), alpha=-group["lr"] * length)
 
     def _ahead(self, matrix: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         """Take a gradient into the momentum; return where the same one again would lead it."""
@@ -90,6 +91,12 @@ class Muon(torch.optim.Optimizer):
             state[MOMENTUM] = torch.zeros_like(matrix)
         state[MOMENTUM].lerp_(gradient, 1 - momentum)
         return gradient.lerp(state[MOMENTUM], momentum)
+
+
+def _step(ahead_BRC: Float[Tensor, "B R C"]) -> Float[Tensor, "B R C"]:
+    """Return the steps along momenta, in the type that suits the processor."""
+    # Tensor cores take bf16, and Muon does well with it; other processors only lose by it.
+    return orthogonal(ahead_BRC.to(torch.bfloat16) if ahead_BRC.is_cuda else ahead_BRC)
 
 
 def orthogonal(matrices_BRC: Float[Tensor, "B R C"]) -> Float[Tensor, "B R C"]:

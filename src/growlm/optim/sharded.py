@@ -1,8 +1,9 @@
 """Tensors that lie in parts on many ranks: a rank's own part, a part like another, the whole."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 
@@ -50,3 +51,43 @@ def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if parts.device_mesh.get_rank() == 0:
             found[name] = together.cpu()
     return found
+
+
+def on_whole(work: Callable[[Tensor], Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return what work makes of whole tensors, as parts that lie where the tensors' own do.
+
+    The work is shared out: each rank puts some of the tensors together, works on them, and sends
+    the parts of the results back.
+
+    Args:
+        work: From tensors [B, ...] to as many of the same shape, each made of its own alone.
+        tensors: Of one shape; in parts, or not where there is one process.
+    """
+    stacked = torch.stack([local(each) for each in tensors])
+    if not is_sharded(tensors[0]):
+        return [*work(stacked)]
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+
+    first = cast(Any, tensors[0])
+    mesh = first.device_mesh
+    # In a stack, what was rows comes second.
+    apart = [Shard(1) if each.is_shard() else each for each in first.placements]
+    shared = [Shard(0) if each.is_shard() else each for each in first.placements]
+    shape = torch.Size((len(tensors), *first.shape))
+    parts = DTensor.from_local(
+        stacked, mesh, apart, run_check=False, shape=shape, stride=_strides(shape)
+    )
+    if mesh.device_type == "cpu":  # gloo cannot send every rank something else
+        parts = parts.redistribute(placements=[Replicate()] * mesh.ndim)
+    own = parts.redistribute(placements=shared).to_local()
+    done = DTensor.from_local(
+        work(own), mesh, shared, run_check=False, shape=shape, stride=_strides(shape)
+    )
+    if mesh.device_type == "cpu":
+        done = done.redistribute(placements=[Replicate()] * mesh.ndim)
+    return [*done.redistribute(placements=apart).to_local()]
+
+
+def _strides(shape: torch.Size) -> tuple[int, ...]:
+    """Return the strides of a tensor that lies row by row."""
+    return torch.empty(shape, device="meta").stride()

@@ -22,6 +22,9 @@ from growlm.runlog import rewind
 from growlm.training.spikes import Watch
 from growlm.training.state import TrainState, restore_random, seed_dropout
 
+BEGINNING = "the beginning"
+"""What the first rank says where there is no checkpoint to go on from."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class First:
@@ -57,7 +60,7 @@ def first_state(job: Training, device: torch.device) -> First:
         watch=Watch(rule=job.stage.spikes),
     )
     notices: list[str] = []
-    latest = _last_whole(job, notices)
+    latest = _latest(job, notices)
     lineage = _resume(job, state, *latest) if latest is not None else _begin(job, state)
     if job.world.leads:
         if latest is None:
@@ -98,11 +101,22 @@ def _resume(job: Training, state: TrainState, path: Path, meta: Meta) -> tuple[A
     seed_dropout(job.plan.experiment.seed, job.stage.name, rank=job.world.rank)
     restore_random(checkpoint.load_random(path), rank=job.world.rank)
     if state.ema is not None:
-        state.ema.load(checkpoint.load_ema(path))
+        state.ema.load(checkpoint.unread_ema(path))
     state.watch.recall(meta.training)
     state.step = meta.step
     state.cursor = meta.data.cursor if meta.data else state.cursor
     return meta.lineage[:-1]
+
+
+def _latest(job: Training, notices: list[str]) -> tuple[Path, Meta] | None:
+    """Return the checkpoint to go on from, or None; of many ranks the first one finds it."""
+    if not job.world.leads:
+        name = job.world.hear()
+        path = job.place / name
+        return None if name == BEGINNING else (path, checkpoint.read_meta(path))
+    found = _last_whole(job, notices)
+    job.world.say(found[0].name if found else BEGINNING)
+    return found
 
 
 def _last_whole(job: Training, notices: list[str]) -> tuple[Path, Meta] | None:

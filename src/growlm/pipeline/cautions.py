@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from growlm.checkpoint import OPTIMIZER, read_meta
+from growlm.checkpoint import read_meta
 from growlm.growth.advise import is_annealed
 from growlm.growth.symmetry import locked
 from growlm.pipeline.plan import Plan
@@ -29,7 +29,7 @@ def _locked(stage: StagePlan) -> Iterator[str]:
     grow, plan, path = stage.origin.grow, stage.origin.plan, stage.origin.parent_path
     if grow is None or plan is None:
         return
-    stateless = path is not None and OPTIMIZER not in read_meta(path).files
+    stateless = path is not None and not read_meta(path).keeps_optimizer
     if spaces := locked(plan, "drop" if stateless else grow.optimizer_state):
         yield (
             f"stage '{stage.name}': copies of {', '.join(spaces)} start equal and nothing parts "

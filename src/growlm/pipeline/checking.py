@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from growlm.base.errors import CorpusError, RecipeError, StorageError
+from growlm.base.errors import CorpusError, StorageError
 from growlm.base.units import format_bytes
 from growlm.corpus.documents import listing
 from growlm.corpus.duplicates import REPORT
@@ -27,7 +27,6 @@ from growlm.pipeline.preparing import (
 from growlm.pipeline.screening import check_benchmarks, overlap_step, standings_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
-from growlm.training.parallel import World
 
 BYTES_PER_TOKEN = 4.0
 """Guess for text that has not been tokenized yet."""
@@ -159,29 +158,6 @@ def check_sources(plan: Plan) -> None:
             packed_elsewhere(plan, source)
         else:
             listing(source, folder=plan.recipe_folder)
-
-
-def check_ranks(plan: Plan, world: World, *, allow_fallback: bool) -> None:
-    """Refuse what many ranks cannot do together yet.
-
-    Raises:
-        RecipeError: As said.
-    """
-    if world.size == 1:
-        return
-    alone = ["--allow-fallback"] if allow_fallback else []
-    alone += [f"ema of stage '{stage.name}'" for stage in plan.stages if stage.ema]
-    alone += [
-        f"optimizer.kind = 'muon' of stage '{stage.name}'"
-        for stage in plan.stages
-        if stage.optimizer.kind == "muon"
-    ]
-    if alone:
-        raise RecipeError(
-            f"a single process for {alone[0]}",
-            got=f"{world.size} ranks",
-            fix="one rank, or a run without it",
-        )
 
 
 def check_disk(plan: Plan, folder: RunFolder) -> None:

@@ -1,9 +1,11 @@
 """What a running pipeline tells whoever iterates it."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from growlm.base.errors import GrowlmError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,12 @@ Event = Begun | Skipped | Done | Progress | Notice
 """Anything a pipeline yields."""
 
 
+def raised(error: GrowlmError | None) -> None:
+    """Raise an error, if there is one."""
+    if error is not None:
+        raise error
+
+
 @dataclass(slots=True)
 class Stop:
     """Whether somebody asked the run to stop, and whether that can wait for a checkpoint."""
@@ -66,6 +74,10 @@ class Stop:
     """From a signal to the end of the process, where that is known."""
     until: float | None = None
     """When the run's time is up, on the clock of ``time.monotonic``, where it is limited."""
+    patience_seconds: float | None = None
+    """How long training may stand still, where somebody watches over it."""
+    leave: Callable[[GrowlmError | None], None] = raised
+    """Ends the process, from any thread, with what is wrong; None is for no word."""
 
     def due(self, seconds: float) -> bool:
         """Return whether to stop now, rather than after what takes so many seconds more."""

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +31,11 @@ def step_checkpoints(place: Path) -> dict[int, Path]:
     return {int(match[1]): path for match, path in matches if match}
 
 
+def step_path(place: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies."""
+    return place / f"step-{step:08d}"
+
+
 def latest_checkpoint(place: Path) -> Path | None:
     """Return the last whole checkpoint of a stage, or None."""
     steps = step_checkpoints(place)
@@ -41,22 +45,24 @@ def latest_checkpoint(place: Path) -> Path | None:
 def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancestor, ...]) -> float:
     """Save a checkpoint, note it, remove those no longer needed; return the seconds it took.
 
-    Of many ranks the first one writes; all send what lies in parts on them.
+    Of many ranks the first one writes it, whole; all send what lies in parts on them.
 
     Raises:
         TrainingError: The weights are not finite; nothing was saved or removed.
     """
     started = time.perf_counter()
-    # Written while nobody trains; to write beside training, these need only be copies.
-    tensors = _Tensors(state.weights(), state.optimizer_tensors(), random_tensors(job.world))
+    tensors = Tensors(
+        state.weights(), state.optimizer_tensors(), random_tensors(job.world), state.average()
+    )
     if not job.world.leads:
         return time.perf_counter() - started
-    _check_weights(job, state, tensors.weights)
+    for name, weight in (tensors.weights or {}).items():
+        if not_finite(weight):
+            raise damaged(job, state, name)
     log.sync()
     last = state.step == job.stage.pace.steps
-    name = job.folder.final(job.stage.name).name if last else f"step-{state.step:08d}"
-    path = job.place / name
-    checkpoint.save(path, _contents(job, state, lineage, tensors))
+    path = job.folder.final(job.stage.name) if last else step_path(job.place, state.step)
+    checkpoint.save(path, contents_of(job, state, lineage, tensors))
     seconds = time.perf_counter() - started
     tokens = state.step * job.stage.batch_tokens
     log.write(Saved(step=state.step, tokens=tokens, path=path.name, seconds=seconds))
@@ -64,14 +70,18 @@ def publish(job: Training, state: TrainState, log: Writer, lineage: tuple[Ancest
     return seconds
 
 
-def _check_weights(job: Training, state: TrainState, weights: Mapping[str, Tensor]) -> None:
-    for name, weight in weights.items():
-        if not bool(weight.isfinite().all()):
-            raise TrainingError(
-                f"finite weights at step {state.step} of stage '{job.stage.name}'",
-                got=f"{name} with some that are not",
-                fix="a lower peak_lr or a longer warm-up; earlier checkpoints are kept",
-            )
+def not_finite(weight: Tensor) -> bool:
+    """Return whether a weight has entries that are not finite."""
+    return not bool(weight.isfinite().all())
+
+
+def damaged(job: Training, state: TrainState, name: str) -> TrainingError:
+    """Return what ends training when a weight is not finite."""
+    return TrainingError(
+        f"finite weights at step {state.step} of stage '{job.stage.name}'",
+        got=f"{name} with some that are not",
+        fix="a lower peak_lr or a longer warm-up; earlier checkpoints are kept",
+    )
 
 
 def prune(job: Training, *, keep: int) -> None:
@@ -84,17 +94,20 @@ def prune(job: Training, *, keep: int) -> None:
             remove(steps[step])
 
 
-class _Tensors(NamedTuple):
+class Tensors(NamedTuple):
     """All tensors of a checkpoint, whole."""
 
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor] | None
+    """None where many ranks write weights, optimizer and average in parts."""
     optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
+    ema: dict[str, Tensor]
 
 
-def _contents(
-    job: Training, state: TrainState, lineage: tuple[Ancestor, ...], tensors: _Tensors
+def contents_of(
+    job: Training, state: TrainState, lineage: tuple[Ancestor, ...], tensors: Tensors
 ) -> Contents:
+    """Return what goes into a checkpoint of where a stage is."""
     stage = job.stage
     tokens = state.step * stage.batch_tokens
     return Contents(
@@ -111,7 +124,7 @@ def _contents(
         weights=tensors.weights,
         optimizer=tensors.optimizer,
         random=tensors.random,
-        ema=state.ema.tensors if state.ema else {},
+        ema=tensors.ema,
         exposure=_exposure(job, state).model_dump(mode="json"),
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from growlm.base.errors import FolderError
 from growlm.corpus.source_facts import NAME as FACTS
-from growlm.pipeline.checking import check_disk, check_ranks, check_sources
+from growlm.pipeline.checking import check_disk, check_sources
 from growlm.pipeline.events import Stop
 from growlm.pipeline.folder import RECIPE, RunFolder, about, existing, opened, origin
 from growlm.pipeline.plan import Plan, plan
@@ -58,7 +58,6 @@ def run_of(
     planned = plan_of(recipe, overrides)
     name = planned.experiment.name
     path = out or Path("runs") / name
-    check_ranks(planned, world, allow_fallback=allow_fallback)
     if not world.leads:
         folder = RunFolder(path=path)
         with deterministic_algorithms(asked=planned.experiment.deterministic):

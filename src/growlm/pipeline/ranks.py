@@ -1,7 +1,7 @@
 """Many ranks in one run: the first one carries it out, the others take their part in training."""
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from growlm.base.errors import GrowlmError, Stopped, TrainingError
 from growlm.pipeline.data import packed_sources
@@ -13,14 +13,17 @@ from growlm.training.parallel import END, EndedError, World, is_lost, started
 
 
 @contextmanager
-def joined() -> Generator[World, None, None]:
+def joined(*, patience_seconds: float | None = None) -> Generator[World, None, None]:
     """Yield the world of this process, and let what ends one rank end all, told in one line.
+
+    Args:
+        patience_seconds: How long a rank may stand still, where somebody watches.
 
     Raises:
         TrainingError: Another rank ended; what it said is repeated.
         SystemExit: This is not the first rank, which is the one that speaks.
     """
-    with started() as world:
+    with started(patience_seconds=patience_seconds) as world:
         try:
             yield world
         except (GrowlmError, RuntimeError) as error:
@@ -67,17 +70,11 @@ def together(run: Run, events: Iterator[Event]) -> Iterator[Event]:
     if run.world.leads:
         yield from events
         return
-    while (name := _heard(run.world)) is not None:
-        sources = packed_sources(run.plan, run.folder)
-        stage = run.plan.stage(name)
-        job = training_of(run.plan, stage, run.folder, sources, stop=run.stop, world=run.world)
-        for _event in train_stage(job):
-            continue
-
-
-def _heard(world: World) -> str | None:
-    """Return the next stage to train, or None when nothing is left to do."""
-    try:
-        return world.hear()
-    except EndedError:
-        return None
+    with suppress(EndedError):
+        while True:
+            name = run.world.hear()
+            sources = packed_sources(run.plan, run.folder)
+            stage = run.plan.stage(name)
+            job = training_of(run.plan, stage, run.folder, sources, stop=run.stop, world=run.world)
+            for _event in train_stage(job):
+                continue

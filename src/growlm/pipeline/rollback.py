@@ -1,11 +1,11 @@
 """Rolling back: from steps that go wrong to the weights before them, and on from there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from growlm import checkpoint
 from growlm.base.errors import TrainingError
 from growlm.pipeline.events import Event, Notice
-from growlm.pipeline.keeping import step_checkpoints
+from growlm.pipeline.keeping import step_checkpoints, step_path
 from growlm.pipeline.stagejob import Training
 from growlm.runlog import Notice as LoggedNotice, Rollback, Writer
 from growlm.training.spikes import UNDONE
@@ -14,12 +14,20 @@ from growlm.training.state import TrainState
 FIX = "a lower peak_lr, a longer warm-up, or a larger roll_back_after"
 
 
-def rolled_back(job: Training, state: TrainState, log: Writer) -> Iterator[Event]:
+def rolled_back(
+    job: Training, state: TrainState, log: Writer, *, settle: Callable[[], None]
+) -> Iterator[Event]:
     """Take the weights back where too many of the latest steps were not taken, and say so.
 
     Step and cursor stay: the data in between are read and not learned, and the stage ends where
     the plan says. The random streams go on, too. Whatever follows is the same after a resume: only
-    checkpoints of the plan are gone back to, and none twice.
+    checkpoints of the plan are gone back to, and none twice. Of many ranks the first one finds it.
+
+    Args:
+        job: The stage.
+        state: Taken back in place.
+        log: Where it is noted.
+        settle: Waits for a checkpoint that is being written.
 
     Raises:
         TrainingError: There is no such checkpoint, or it was gone back to before.
@@ -28,13 +36,19 @@ def rolled_back(job: Training, state: TrainState, log: Writer) -> Iterator[Event
     first = state.watch.roll_back_before(state.step)
     if first is None:
         return
-    to = _target(job, state, first)
-    path = step_checkpoints(job.place)[to]
+    settle()
+    if job.world.leads:
+        to = _target(job, state, first)
+        path = step_path(job.place, to)
+        checkpoint.verify(path, checkpoint.read_meta(path))
+        job.world.say(str(to))
+    else:
+        to = int(job.world.hear())
+        path = step_path(job.place, to)
     meta = checkpoint.read_meta(path)
-    checkpoint.verify(path, meta)
     state.load(checkpoint.unread_weights(path), checkpoint.unread_optimizer(path))
     if state.ema is not None:
-        state.ema.load(checkpoint.load_ema(path))
+        state.ema.load(checkpoint.unread_ema(path))
     state.watch.roll_back(meta.training, first=to + 1, last=state.step)
     tokens = state.step * job.stage.batch_tokens
     text = (

@@ -13,6 +13,7 @@ from growlm import checkpoint
 from growlm.base.errors import Stopped
 from growlm.base.files import sha256_bytes
 from growlm.checkpoint import Ancestor
+from growlm.corpus.mixture import Batcher
 from growlm.growth.apply import Factors, Grower
 from growlm.growth.plan import GrowthPlan
 from growlm.growth.symmetry import depth_distance, unit_distances
@@ -23,8 +24,9 @@ from growlm.pipeline.beginning import First, first_state
 from growlm.pipeline.data import batch_at, batcher, check_shards, held_out_windows
 from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.exposing import segments_of
-from growlm.pipeline.keeping import latest_checkpoint, prune, publish
+from growlm.pipeline.keeping import latest_checkpoint, prune
 from growlm.pipeline.mirroring import Mirrors, mirrors_of
+from growlm.pipeline.publishing import Publisher
 from growlm.pipeline.resuming import resumed_at_first, settled
 from growlm.pipeline.rollback import rolled_back
 from growlm.pipeline.stagejob import Training
@@ -51,6 +53,7 @@ from growlm.training.device import (
 )
 from growlm.training.loop import Faster, train
 from growlm.training.memory import forget_peaks, memory_record
+from growlm.training.pulse import watched
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings
 from growlm.training.validation import mixed_loss, validation_losses
@@ -117,8 +120,19 @@ def _run(
         _write(log, validate())
     job = yield from _settled(job, state, log)
     mirrors = _mirrors(job, step=state.step)
+    saves = Publisher(job=job, log=log, lineage=lineage)
+    sampler = batcher(job.data, job.folder)
     try:
-        yield from _each_step(job, state, log, lineage=lineage, mirrors=mirrors, validate=validate)
+        with watched(
+            job.world,
+            patience_seconds=job.stop.patience_seconds,
+            reading=lambda: sampler.reading,
+            leave=job.stop.leave,
+        ):
+            steps = _steps(job, state, sampler, device)
+            yield from _each_step(
+                job, state, log, steps=steps, saves=saves, mirrors=mirrors, validate=validate
+            )
     finally:
         mirrors.close()
 
@@ -135,18 +149,20 @@ def _each_step(
     state: TrainState,
     log: Writer,
     *,
-    lineage: tuple[Ancestor, ...],
+    steps: Iterator[Step],
+    saves: Publisher,
     mirrors: Mirrors,
     validate: Callable[[], Iterator[AnyRecord]],
 ) -> Iterator[Event]:
-    stage, device = job.stage, next(state.model.parameters()).device
+    stage = job.stage
     clock = Clock(grace_seconds=job.stop.grace_seconds)
     clock.recall(read(job.folder.log(stage.name)))
     yield from clock.told_once()
-    for record in _steps(job, state, device):
+    for record in steps:
         log.write(record)
         clock.took(record.seconds)
-        yield from rolled_back(job, state, log)
+        saves.look()
+        yield from rolled_back(job, state, log, settle=saves.settle)
         last = record.step == stage.pace.steps
         stopped = job.world.largest(job.stop.signal_number or 0)
         if stage.pace.validates(record.step) and (last or not stopped):
@@ -154,7 +170,9 @@ def _each_step(
             yield from (Notice(text=text) for text in mirrors.catch_up())
         due = job.world.largest(int(job.stop.due(clock.ahead)))
         if due or last or record.step in stage.pace.checkpoint_steps:
-            clock.save = publish(job, state, log, lineage)
+            with job.world.pulse.resting():
+                saves.publish(state, at_once=bool(due))
+        clock.save = saves.seconds or clock.save
         if due and not last:
             raise _stopped(job, step=record.step)
         yield from clock.told_once()
@@ -204,9 +222,10 @@ def _stopped(job: Training, *, step: int) -> Stopped:
     )
 
 
-def _steps(job: Training, state: TrainState, device: torch.device) -> Iterator[Step]:
+def _steps(
+    job: Training, state: TrainState, sampler: Batcher, device: torch.device
+) -> Iterator[Step]:
     stage = job.stage
-    sampler = batcher(job.data, job.folder)
 
     def read(cursor: int) -> Batch:
         return batch_at(sampler, cursor, stage.sequences, masked=stage.document_masking)

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import torch
+
 from growlm.optim.adamw import set_lr
 from growlm.optim.rewarm import Entries
 from growlm.optim.schedule import Schedule
-from growlm.runlog import Step
+from growlm.runlog import RankSeconds, Step
 from growlm.training.parallel import ALONE, World
+from growlm.training.pulse import READS
 from growlm.training.spikes import Watch, Why
 from growlm.training.state import TrainState
 from growlm.training.step import Batch, StepSettings, train_step
@@ -58,7 +61,10 @@ def train(
         start = time.perf_counter()
         lr = peak_lr * schedule(state.step)
         set_lr(state.optimizer, lr)
+        world.pulse.step = state.step + 1
+        world.pulse.beat(READS)
         batch = batches(state.cursor)
+        read = time.perf_counter() - start
         result = train_step(
             state.model,
             state.optimizer,
@@ -72,17 +78,36 @@ def train(
         )
         state.step += 1
         if state.ema is not None:
-            state.ema.update(state.weights(), step=state.step)
+            state.ema.update(dict(state.model.named_parameters()), step=state.step)
         state.cursor += batch.ids.shape[0]
+        loss, norm = float(result.loss), float(result.gradient_norm)  # a GPU is waited for here
+        seconds = time.perf_counter() - start
         yield Step(
             step=state.step,
             tokens=state.step * batch.targets,
-            loss=float(result.loss),
+            loss=loss,
             lr=lr,
-            gradient_norm=float(result.gradient_norm),
-            seconds=time.perf_counter() - start,
+            gradient_norm=norm,
+            seconds=seconds,
             skipped=result.skipped,
+            ranks=_ranks(world, seconds, read=read),
         )
+
+
+def _ranks(world: World, seconds: float, *, read: float) -> RankSeconds | None:
+    """Return what the ranks took for a step, and which of them took longest."""
+    world.pulse.beat("waits for the others")
+    if world.size == 1:
+        return None
+    own = torch.tensor([seconds, read], dtype=torch.float64)
+    whole_R, reading_R = torch.stack(world.each(own)).unbind(dim=1)
+    return RankSeconds(
+        fastest=float(whole_R.min()),
+        slowest=float(whole_R.max()),
+        slowest_rank=int(whole_R.argmax()),
+        reading=float(reading_R.max()),
+        reading_rank=int(reading_R.argmax()),
+    )
 
 
 def _judged(watch: Watch, step: int, loss: float, norm: float) -> Why | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from growlm.base.errors import RecipeError, TrainingError
 from growlm.model.gpt import GPT
+from growlm.training.pulse import Pulse
 
 Sharding = Literal["zero1", "zero3", "hybrid"]
 
@@ -47,6 +48,9 @@ class World:
         self._node_size = node_size
         self._store = store
         self._said = 0
+        self._aside: Any = None
+        self._left: dict[str, str] = {}
+        self.pulse = Pulse()
 
     @property
     def leads(self) -> bool:
@@ -106,6 +110,7 @@ class World:
         With whole layers sharded, each backward sends them, as there is no room to keep them;
         then only what is sent between nodes waits for the last.
         """
+        self.pulse.beat("trains")
         if self.size == 1:
             return
         root = cast(Any, model)
@@ -142,6 +147,15 @@ class World:
         dist.all_reduce(found, op=dist.ReduceOp.MAX)
         return int(found)
 
+    @property
+    def aside(self) -> Any:
+        """A way for all ranks to talk on another thread than training's; all ask for it at once."""
+        if self._aside is None:
+            import torch.distributed as dist
+
+            self._aside = dist.new_group(backend="gloo", timeout=PATIENCE)
+        return self._aside
+
     def each(self, tensor: Tensor) -> list[Tensor]:
         """Return every rank's tensor, in their order; they have one shape."""
         if self.size == 1:
@@ -177,10 +191,30 @@ class World:
         self._said += 1
         return text
 
+    def leave_word(self, about: str, text: str) -> None:
+        """Leave word for whoever asks, in place of what this rank left before; nobody waits."""
+        if self.size == 1:
+            self._left[about] = text
+            return
+        with suppress(RuntimeError):  # nobody is there to keep it
+            self._store.set(f"{about}-{self.rank}", text)
+
+    def words(self, about: str) -> dict[int, str]:
+        """Return what the ranks left, by rank."""
+        if self.size == 1:
+            return {0: self._left[about]}
+        found: dict[int, str] = {}
+        with suppress(RuntimeError):
+            for rank in range(self.size):
+                if self._store.check([f"{about}-{rank}"]):
+                    found[rank] = self._store.get(f"{about}-{rank}").decode()
+        return found
+
     def confess(self, text: str) -> None:
         """Leave word of what ends this rank, for the first one to speak of, if that still hears."""
-        with suppress(RuntimeError):
-            self._store.set("confessed", f"rank {self.rank}: {text}")
+        if self.size > 1:
+            with suppress(RuntimeError):
+                self._store.set("confessed", f"rank {self.rank}: {text}")
 
     def confession(self) -> str | None:
         """Return what ended another rank, where it left word."""
@@ -196,10 +230,14 @@ ALONE = World()
 
 
 @contextmanager
-def started() -> Generator[World, None, None]:
+def started(*, patience_seconds: float | None = None) -> Generator[World, None, None]:
     """Yield the world that torchrun started this process in: of one where it did not.
 
     Ranks talk by gloo, and between GPUs by nccl.
+
+    Args:
+        patience_seconds: How long a rank may stand still, where somebody watches: torch is to be
+            more patient, as it cannot say which it was.
 
     Raises:
         TrainingError: The ranks do not find each other.
@@ -209,13 +247,14 @@ def started() -> Generator[World, None, None]:
         return
     import torch.distributed as dist
 
-    world = _met()
+    watched = timedelta(seconds=2.0 * patience_seconds) if patience_seconds else PATIENCE
+    world = _met(max(watched, PATIENCE))
     yield world
     # Not after an error: another rank may never answer again.
     dist.destroy_process_group()
 
 
-def _met() -> World:
+def _met(patience: timedelta) -> World:
     """Return the world, once all ranks have found each other."""
     import torch.distributed as dist
     from torch.distributed.distributed_c10d import PrefixStore
@@ -232,7 +271,7 @@ def _met() -> World:
     try:
         whole, rank, size = next(iter(rendezvous("env://", timeout=PATIENCE)))
         store = PrefixStore(f"attempt-{attempt}", whole)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
             "all ranks to find each other",

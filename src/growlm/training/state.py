@@ -38,6 +38,18 @@ class TrainState:
         """Return the optimizer's state by name; whole, as the weights."""
         return whole(state_tensors(self.model, self.optimizer))
 
+    def average(self) -> dict[str, Tensor]:
+        """Return the moving average of the weights; whole, as the weights; empty without one."""
+        return whole(self.ema.tensors) if self.ema else {}
+
+    def parts(self) -> dict[str, dict[str, Tensor]]:
+        """Return weights, optimizer state and moving average as they lie on the ranks."""
+        return {
+            "weights": dict(self.model.named_parameters()),
+            "optimizer": state_tensors(self.model, self.optimizer),
+            "ema": self.ema.tensors if self.ema else {},
+        }
+
     def load(self, weights: Mapping[str, Tensor], optimizer: Mapping[str, Tensor]) -> None:
         """Copy weights and optimizer state in place; of many ranks each keeps its part."""
         own = dict(self.model.named_parameters())

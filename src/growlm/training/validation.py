@@ -25,7 +25,7 @@ def validation_losses(
     # Compiled layers are specialised for training; a graph of their own would not pay here.
     with torch.compiler.set_stance("force_eager"):
         losses = {
-            name: _loss_sum(model, batch.share(world), micro_sequences)
+            name: _loss_sum(model, batch.share(world), micro_sequences, world)
             for name, batch in windows.items()
         }
     world.part(model)
@@ -35,9 +35,12 @@ def validation_losses(
     }
 
 
-def _loss_sum(model: GPT, batch: Batch, micro_sequences: int) -> float:
-    parts = batch.split(micro_sequences)
-    return sum((float(batch_loss_sum(model, part)) for part in parts), start=0.0)
+def _loss_sum(model: GPT, batch: Batch, micro_sequences: int, world: World) -> float:
+    total = 0.0
+    for part in batch.split(micro_sequences):
+        world.pulse.beat("validates")
+        total += float(batch_loss_sum(model, part))
+    return total
 
 
 def mixed_loss(losses: Mapping[str, float], weights: Mapping[str, float]) -> float:
