@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,6 +26,7 @@ from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 from growlm.report.view import (
     ApartView,
+    BaselineView,
     BenchmarkView,
     CertificateView,
     ComparisonView,
@@ -71,6 +73,7 @@ def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
         sources=tuple(_source(source, folder) for source in experiment.source),
         stages=stages,
         document_cap=experiment.evaluate.documents,
+        baselines=tuple(BaselineView(**each.model_dump()) for each in experiment.baseline),
     )
 
 
@@ -78,6 +81,7 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
     """Return what the log shows of one stage."""
     records = _records(folder, stage.name)
     train = [each for each in records if isinstance(each, Step)]
+    clock = _clock(train)
     data = stage_data(plan, stage, sources)
     origin = stage.origin
     return StageView(
@@ -102,15 +106,28 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         source_tokens=data.tokens_drawn(),
         source_epochs=data.epochs(),
         train=tuple(
-            TrainPoint(step=each.step, tokens=each.tokens, loss=each.loss, lr=each.lr)
+            TrainPoint(
+                step=each.step,
+                tokens=each.tokens,
+                loss=each.loss,
+                lr=each.lr,
+                seconds=clock[each.step],
+            )
             for each in train
         ),
         validation=tuple(
-            ValidationPoint(step=each.step, tokens=each.tokens, loss=each.loss, losses=each.losses)
+            ValidationPoint(
+                step=each.step,
+                tokens=each.tokens,
+                loss=each.loss,
+                losses=each.losses,
+                seconds=clock.get(each.step, 0.0),
+            )
             for each in records
             if isinstance(each, ValidationLoss)
         ),
         seconds=sum(each.seconds for each in train),
+        seconds_before=_seconds_before(plan, stage, folder),
         complete=folder.final(stage.name).exists(),
         skipped=_skipped(records),
         notices=tuple(each.text for each in records if isinstance(each, Notice)),
@@ -131,6 +148,21 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         exposure=_exposure(folder.final(stage.name)),
         memory=_memory([each for each in records if isinstance(each, Memory)]),
     )
+
+
+def _clock(train: Sequence[Step]) -> dict[int, float]:
+    """Return the time of training up to each step."""
+    steps = [each.step for each in train]
+    return dict(zip(steps, accumulate(each.seconds for each in train), strict=True))
+
+
+def _seconds_before(plan: Plan, stage: StagePlan, folder: RunFolder) -> float:
+    """Return the time of training of a stage's parents in this run."""
+    if stage.origin.parent is None:
+        return 0.0
+    parent = plan.stage(stage.origin.parent)
+    own = [each for each in _records(folder, parent.name) if isinstance(each, Step)]
+    return sum(each.seconds for each in own) + _seconds_before(plan, parent, folder)
 
 
 def _memory(records: Sequence[Memory]) -> MemoryView | None:
