@@ -47,8 +47,11 @@ def test_a_mean_log_likelihood_is_a_perplexity_with_an_error_by_the_slope(run):
 def test_a_published_accuracy_has_the_error_of_as_many_examples():
     found = baseline_score(published("GPT-580M"), "lambada_openai", "acc")
 
+    assert found is not None
     assert found.stderr == pytest.approx(0.0069, abs=5e-5)  # 0.7 points
-    assert baseline_score(published("GPT-580M"), "lambada_openai", "perplexity").stderr is None
+    perplexity = baseline_score(published("GPT-580M"), "lambada_openai", "perplexity")
+    assert perplexity is not None
+    assert perplexity.stderr is None
     assert baseline_score(published("GPT-580M"), "arc_easy", "acc") is None
 
 

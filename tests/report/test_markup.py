@@ -15,8 +15,13 @@ def page(run):
         return as_html(document(run))
 
 
+def charts_of(page):
+    (found,) = re.findall(r'id="charts">(.*?)</script>', page)
+    return json.loads(found)["charts"]
+
+
 def test_every_control_has_a_label_and_sets_a_parameter_of_a_chart(page):
-    charts = json.loads(re.search(r'id="charts">(.*?)</script>', page)[1])["charts"]
+    charts = charts_of(page)
     known = {param["name"] for chart in charts for param in chart["params"]}
     found = re.findall(r'<label>([^<]+) <(?:select|input)[^>]*data-parameter="(\w+)"', page)
 
@@ -32,7 +37,7 @@ def test_every_figure_has_a_picture_with_words_for_those_who_do_not_see_it(page)
 
 
 def test_every_chart_says_in_words_what_it_shows(page):
-    charts = json.loads(re.search(r'id="charts">(.*?)</script>', page)[1])["charts"]
+    charts = charts_of(page)
 
     assert all(chart["description"].endswith(".") for chart in charts)
 

@@ -7,8 +7,8 @@ from growlm.report.explore import FRAMES
 from growlm.report.perplexity_chart import caption, growth_label, perplexity_chart
 
 
-def drawn(run, **options):
-    found = perplexity_chart(run, **{"width": 600, "legend": True, **options})
+def drawn(run, *, legend=True):
+    found = perplexity_chart(run, width="container", legend=legend)
     assert found is not None
     return found
 
@@ -93,7 +93,7 @@ def test_a_label_names_the_layers_where_they_are_known(run):
 
 @pytest.mark.parametrize("legend", [True, False])
 def test_a_legend_is_drawn_only_where_it_is_asked_for(run, legend):
-    chart = drawn(run, width="container", legend=legend).chart.to_dict()
+    chart = drawn(run, legend=legend).chart.to_dict()
 
     assert (chart["layer"][0]["encoding"]["color"]["legend"] is not None) == legend
     assert chart["width"] == "container"

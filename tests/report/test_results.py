@@ -18,9 +18,9 @@ def test_everything_of_the_log_is_there_for_machines(run):
     assert found.format == 1
     assert found.final_losses["grown"] == account.loss
     assert [cost.flops for cost in found.ledger] == [cost.flops for cost in account.costs]
-    assert found.ledger[0].saved == pytest.approx(
-        1 - account.charged.flops / account.scratch.estimate
-    )
+    estimate = account.scratch.estimate
+    assert estimate is not None
+    assert found.ledger[0].saved == pytest.approx(1 - account.charged.flops / estimate)
     assert [note.topic for note in found.not_shown] == [topic for topic, _ in not_shown(run)]
     assert "One seed" in {note.topic for note in found.notes}
     json.loads(found.model_dump_json(), parse_constant=pytest.fail)

@@ -13,6 +13,7 @@ from growlm.base.errors import StorageError
 from growlm.base.files import read_json, sha256_file
 from growlm.checkpoint import Meta
 from growlm.corpus.ledger import Ledger, Status
+from growlm.evaluation.results import TaskScore
 from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
@@ -33,10 +34,12 @@ from growlm.report.view import (
     CopiesPoint,
     EvaluationView,
     ExposureView,
+    MeanView,
     MemoryView,
     RunView,
     SourceView,
     StageView,
+    TaskView,
     TokenizerView,
     TrainPoint,
     ValidationPoint,
@@ -191,6 +194,15 @@ def _skipped(records: Sequence[AnyRecord]) -> dict[str, tuple[int, ...]]:
         why: tuple(sorted(step for step, other in whys.items() if other == why))
         for why in sorted({*whys.values()})
     }
+
+
+def task_view(score: TaskScore) -> TaskView:
+    """Return a task's scores as the report shows them: the mean of each metric."""
+    means = {metric: score.mean(metric) for metric in score.examples[0].values}
+    return TaskView(
+        task=score.task,
+        scores={metric: MeanView(**asdict(mean)) for metric, mean in means.items()},
+    )
 
 
 def _exposure(path: Path) -> ExposureView | None:

@@ -3,9 +3,9 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from growlm.report.baselines import Score, task_scores
 from growlm.report.data_notes import exposed
@@ -121,29 +121,27 @@ def data_sets(facts: Card) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def yaml(value: Mapping[str, Any] | Sequence[Any]) -> Iterator[str]:
+def yaml(value: Any) -> Iterator[str]:
     """Yield the lines of a mapping or a list; every word is quoted, so that it stays a word.
 
     >>> list(yaml({"a": [1, "no"], "b": {"c": 0.5}}))
     ['a:', '- 1', '- "no"', 'b:', '  c: 0.5']
     """
-    if isinstance(value, Mapping):
-        for key, each in value.items():
-            if isinstance(each, Mapping | list):
+    if isinstance(value, dict):
+        for key, each in cast(dict[str, Any], value).items():
+            if isinstance(each, dict | list):
+                indent = "  " if isinstance(each, dict) else ""
                 yield f"{key}:"
-                yield from (
-                    ("  " if isinstance(each, Mapping) else "") + line for line in yaml(each)
-                )
+                yield from (indent + line for line in yaml(each))
             else:
                 yield f"{key}: {_scalar(each)}"
-        return
-    for each in value:
-        if isinstance(each, Mapping | list):
+    elif isinstance(value, list):
+        for each in cast(list[Any], value):
             first, *rest = yaml(each)
             yield f"- {first}"
             yield from (f"  {line}" for line in rest)
-        else:
-            yield f"- {_scalar(each)}"
+    else:
+        yield _scalar(value)
 
 
 def _scalar(value: Any) -> str:

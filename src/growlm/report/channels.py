@@ -39,7 +39,7 @@ def columns(rows: Sequence[Row]) -> alt.InlineData:
 
 def flattened(rows: Sequence[Row]) -> alt.Chart:
     """Return a chart of rows that hold the same columns, which its specification holds once."""
-    names = [name for name in (rows[0] if rows else ()) if name != "stage"]
+    names: list[str | alt.FieldName] = [name for row in rows[:1] for name in row if name != "stage"]
     return alt.Chart(columns(rows)).transform_flatten(names or ["stage"])
 
 
@@ -100,8 +100,8 @@ def explorable(specification: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(layer: Mapping[str, Any]) -> str:
-    mark: Any = layer.get("mark", "")
-    return str(mark["type"] if isinstance(mark, dict) else mark)
+    mark: Any = layer.get("mark", {})
+    return str(mark.get("type", ""))
 
 
 _ZOOM = {

@@ -222,19 +222,20 @@ def _marks(growth: Sequence[Row]) -> list[alt.Chart]:
             .encode(x=alt.X("x:Q"))
         )
         marks.append(base.mark_rule(strokeDash=[3, 3], strokeWidth=1.2, clip=True))
-        for side, test, shift in (("left", "<=", 6), ("right", ">", -6)):
-            marks.append(
-                base.transform_filter(f"datum.x {test} {turn} && datum.x >= {of_frame('x[0]')}")
-                .mark_text(align=side, baseline="top", dx=shift)
-                .encode(text="text:N", y=alt.value(2 + LINE_HEIGHT * at))
-            )
+        sides: Any = {"<=": {"align": "left", "dx": 6}, ">": {"align": "right", "dx": -6}}
+        marks += [
+            base.transform_filter(f"datum.x {test} {turn} && datum.x >= {of_frame('x[0]')}")
+            .mark_text(baseline="top", **place)
+            .encode(text="text:N", y=alt.value(2 + LINE_HEIGHT * at))
+            for test, place in sides.items()
+        ]
     return marks
 
 
 def _tooltip(titles: Mapping[str, str], unit: str) -> list[Any]:
     places = {
-        "tokens": alt.Tooltip("tokens:Q", title="tokens, parents included", format=","),
-        "flops": alt.Tooltip("flops:Q", title="FLOPs, parents included", format=".3~e"),
+        "tokens": alt.Tooltip("tokens:Q", title="tokens", format=","),
+        "flops": alt.Tooltip("flops:Q", title="FLOPs", format=".3~e"),
         "time": alt.Tooltip("time:Q", title=unit, format=".3~r"),
     }
     return [

@@ -117,7 +117,6 @@ class Overlay(View, frozen=True):
 def _scores(stage: StageView) -> list[ScoreResult]:
     found: list[ScoreResult] = []
     for each in stage.evaluations:
-        where = {"stage": stage.name, "checkpoint": each.checkpoint, "context": each.context}
         own = {
             (source, "bits_per_byte"): Score(
                 value=bits, stderr=each.bits_per_byte_stderr.get(source)
@@ -129,7 +128,15 @@ def _scores(stage: StageView) -> list[ScoreResult]:
             own["last_word", "acc"] = Score(value=word.accuracy, stderr=word.accuracy_stderr)
             own["last_word", "perplexity"] = Score(value=word.perplexity, stderr=None)
         found += [
-            ScoreResult(**where, task=task, metric=metric, value=score.value, stderr=score.stderr)
+            ScoreResult(
+                stage=stage.name,
+                checkpoint=each.checkpoint,
+                context=each.context,
+                task=task,
+                metric=metric,
+                value=score.value,
+                stderr=score.stderr,
+            )
             for (task, metric), score in {**own, **task_scores(each)}.items()
         ]
     return found
