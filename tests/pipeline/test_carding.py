@@ -46,7 +46,7 @@ def test_no_card_is_made_where_nobody_wishes_one(finished, tmp_path):
 
 
 def test_a_wish_that_the_hub_would_not_read_is_refused():
-    with pytest.raises(RecipeError, match="a license as the Hub spells it; got 'Apache 2.0'"):
+    with pytest.raises(RecipeError, match=r"as the Hub spells it; got 'Apache 2\.0'"):
         Wishes(license="Apache 2.0", base_model=None, version="0.1.0")
     with pytest.raises(RecipeError, match="a base model as OWNER/NAME; got 'gpt2'"):
         Wishes(license=None, base_model="gpt2", version="0.1.0")

@@ -169,7 +169,7 @@ def ticks(low: float, high: float) -> list[float]:
     """Return round values between two, more of them on a short axis.
 
     >>> ticks(9.0, 90.0), ticks(9.0, 13.0)
-    ([10.0, 20.0, 50.0], [10.0, 12.0])
+    ([10.0, 20.0, 50.0], [9.0, 10.0, 12.0])
     """
     steps = (1, 2, 5) if high > 8 * low else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
