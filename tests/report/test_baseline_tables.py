@@ -4,7 +4,11 @@ from growlm.report.words import NOTHING
 
 
 def cells(text):
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line[:1] == "|"
+    ]
 
 
 def scored(run, edit, **changes):
@@ -65,8 +69,21 @@ def test_a_recipes_own_baselines_stand_below_the_published_ones(run, edit):
     view = scored(run.model_copy(update={"baselines": (brought,)}), edit, tasks=(PIQA,))
 
     last = cells(tasks(view))[-1]
-    assert (last[0], last[3], last[-1]) == ("Ours of last year", "50.00 ± 1.17", "page 3")
+    assert (last[0], last[3]) == ("Ours of last year", "50.00 ± 1.17")
+    assert "- Ours of last year: its context is not known. Source: page 3." in tasks(view)
     head, _, own, *rows = cells(components(view))
     assert head[6] == "docs"
     assert own[6] != NOTHING
     assert rows[-1][0] == "Ours of last year"
+
+
+def test_rows_that_share_a_source_and_a_reason_are_told_of_in_one_line(run, edit):
+    lines = [
+        line
+        for line in tasks(scored(run, edit, context=512, tasks=(PIQA,))).splitlines()
+        if line.startswith("- ")
+    ]
+
+    assert lines[0].startswith("- GPT2-M and GPT2-L: scored at context 1,024; known from")
+    assert "Source: fattorib/ZeRO-transformer" in lines[0]
+    assert len(lines) == 5

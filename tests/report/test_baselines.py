@@ -82,9 +82,9 @@ def test_bits_per_byte_compare_under_one_cap(run, edit):
     reference, pile = (published(name, "bits_per_byte") for name in ("GPT-580M", "GPT2-XL"))
 
     assert list(own[0].bits) == ["ArXiv", "Pile CC"]
-    assert compares_bits(reference, own, 3_000) == "if the documents are the same"
+    assert compares_bits(reference, own, 3_000) == "on the same documents"
     assert compares_bits(reference, own, 500) == (
-        "if the documents are the same, roughly: at most 3,000 were scored, of ours at most 500"
+        "roughly, on the same documents: at most 3,000 were scored, of ours at most 500"
     )
     assert "all of them were scored" in compares_bits(pile, own, 3_000)
     other = BaselineView(name="x", source="y", bits_per_byte={"novels": 1.0})

@@ -20,6 +20,7 @@ from growlm.report.words import (
     PLUS_MINUS,
     TIMES,
     code,
+    listing,
     number,
     plain,
     short,
@@ -40,49 +41,65 @@ METRICS = ("acc", "acc_norm", "perplexity")
 
 
 def tasks(view: RunView) -> str:
-    """Return the table of scores of tasks, the run's and the published ones."""
+    """Return the table of scores of tasks, the run's and the published ones, and what to know."""
     own = [row for row in own_rows(view) if row.scores]
     if not own:
         return ""
     columns = _columns(own)
-    header = ("Model", *map(_head, columns), "Context", "Compares", "Source")
     ours = [
         [_name(row), *(_score(row.scores.get(each), each[1]) for each in columns), *_tail(row)]
         for row in own
     ]
+    shown = [each for each in (*PUBLISHED, *view.baselines) if each.scores]
+    verdicts = [compares(each, own) for each in shown]
     theirs = [
         [
             plain(each.name),
             *(_score(baseline_score(each, *column), column[1]) for column in columns),
-            *_facts(each, compares(each, own)),
+            *_facts(each, verdict),
         ]
-        for each in (*PUBLISHED, *view.baselines)
-        if each.scores
+        for each, verdict in zip(shown, verdicts, strict=True)
     ]
-    return table(header, [*ours, *theirs], words=_words(len(columns)))
+    return _table([*map(_head, columns)], [*ours, *theirs]) + _known(shown, verdicts)
 
 
 def components(view: RunView) -> str:
-    """Return the table of bits per byte of components, the run's and the published ones."""
+    """Return the table of bits per byte of components, and what to know of the published ones."""
     own = [row for row in own_rows(view) if row.bits]
     if not own:
         return ""
     brought = [name for each in view.baselines for name in each.bits_per_byte]
     columns = tuple(dict.fromkeys((*COMPONENTS, *brought)))
-    header = ("Model", *map(plain, columns), "Context", "Compares", "Source")
     ours = [
         [_name(row), *(_bits(row.bits.get(each)) for each in columns), *_tail(row)] for row in own
     ]
+    shown = [each for each in (*PUBLISHED, *view.baselines) if each.bits_per_byte]
+    verdicts = [compares_bits(each, own, view.document_cap) for each in shown]
     theirs = [
         [
             plain(each.name),
             *(_published(each, column) for column in columns),
-            *_facts(each, compares_bits(each, own, view.document_cap)),
+            *_facts(each, verdict),
         ]
-        for each in (*PUBLISHED, *view.baselines)
-        if each.bits_per_byte
+        for each, verdict in zip(shown, verdicts, strict=True)
     ]
-    return table(header, [*ours, *theirs], words=_words(len(columns)))
+    return _table([*map(plain, columns)], [*ours, *theirs]) + _known(shown, verdicts)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return table(("Model", *heads, "Context", "Compares"), rows, words=(0, len(heads) + 2))
+
+
+def _known(shown: Sequence[BaselineView], verdicts: Sequence[str]) -> str:
+    """Return a list of what to know of the published rows, those that share it in one line."""
+    lines: dict[str, list[str]] = {}
+    for each, verdict in zip(shown, verdicts, strict=True):
+        _, _, reasons = verdict.partition(": ")
+        told = [plain(text) for text in (reasons, each.remark) if text]
+        where = f"{'; '.join(told)}. Source: {plain(each.source)}."
+        lines.setdefault(where.removeprefix(". "), []).append(plain(each.name))
+    items = [f"- {listing(names)}: {where}" for where, names in lines.items()]
+    return "\n\n" + "\n".join(items)
 
 
 def _columns(own: Sequence[Own]) -> list[tuple[str, str]]:
@@ -97,23 +114,18 @@ def _head(column: tuple[str, str]) -> str:
     return f"{plain(NAMES.get(task, task))}, {plain(metric)}"
 
 
-def _words(columns: int) -> tuple[int, ...]:
-    return (0, columns + 2, columns + 3)
-
-
 def _name(row: Own) -> str:
     return f"**{code(row.stage.name)}**, {CHECKPOINTS[row.evaluation.checkpoint]}"
 
 
 def _tail(row: Own) -> list[str]:
     evaluation = row.evaluation
-    return [f"{evaluation.context:,} ({evaluation.multiple}{TIMES})", NOTHING, "this run"]
+    return [f"{evaluation.context:,} ({evaluation.multiple}{TIMES})", "this run"]
 
 
 def _facts(baseline: BaselineView, verdict: str) -> list[str]:
     context = NOTHING if baseline.context is None else f"{baseline.context:,}"
-    remark = f"; {baseline.remark}" if baseline.remark else ""
-    return [context, plain(verdict + remark), plain(baseline.source)]
+    return [context, plain(verdict.partition(":")[0])]
 
 
 def _score(score: Score | None, metric: str) -> str:

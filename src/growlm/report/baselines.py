@@ -15,6 +15,7 @@ NAMES = {"lambada_openai": "LAMBADA", "piqa": "PIQA", "hellaswag": "HellaSwag"}
 COMPONENTS = ("Pile CC", "OpenWebText2", "Pile Wikipedia", "ArXiv", "BookCorpus2")
 """The components of the Pile that those tables have, in bits per byte."""
 
+_ROUGHLY = "roughly, on the same documents"
 _SPELLINGS = {"commoncrawl": "cc", "wikipediaen": "wikipedia"}
 
 _LOGS = "fattorib/ZeRO-transformer, logs/580.md, 760.md and 1B.md"
@@ -148,7 +149,8 @@ def compares(baseline: BaselineView, own: Sequence[Own]) -> str:
     if part:
         count, whole = min(part)
         return f"no: ours are of {count:,} of {whole:,} examples"
-    return _verdict(_contexts(baseline, [row for row in own if row.scores]))
+    reasons = _contexts(baseline, [row for row in own if row.scores])
+    return f"roughly: {'; '.join(reasons)}" if reasons else "yes"
 
 
 def compares_bits(baseline: BaselineView, own: Sequence[Own], cap: int) -> str:
@@ -160,8 +162,8 @@ def compares_bits(baseline: BaselineView, own: Sequence[Own], cap: int) -> str:
     theirs = "all of them" if baseline.documents is None else f"at most {baseline.documents:,}"
     differs = capped and baseline.documents != cap
     caps = [f"{theirs} were scored, of ours at most {cap:,}"] if differs else []
-    verdict = _verdict(caps, _contexts(baseline, rows))
-    return "if the documents are the same" + ("" if verdict == "yes" else f", {verdict}")
+    reasons = [*caps, *_contexts(baseline, rows)]
+    return "on the same documents" if not reasons else f"{_ROUGHLY}: {'; '.join(reasons)}"
 
 
 def _contexts(baseline: BaselineView, own: Sequence[Own]) -> list[str]:
@@ -169,11 +171,6 @@ def _contexts(baseline: BaselineView, own: Sequence[Own]) -> list[str]:
     if baseline.context is None:
         return ["its context is not known"]
     return [f"scored at context {baseline.context:,}"] if others else []
-
-
-def _verdict(*reasons: Sequence[str]) -> str:
-    told = [text for each in reasons for text in each]
-    return f"roughly: {'; '.join(told)}" if told else "yes"
 
 
 def spelled(name: str) -> str:
