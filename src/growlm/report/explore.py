@@ -64,7 +64,7 @@ def axes(rows: Sequence[Row], unit: str) -> dict[str, str]:
     titles = {
         "tokens": "Training tokens, parents included",
         "flops": "Training FLOPs, parents included",
-        "time": f"Time of training in {unit}, parents included",
+        "time": f"Time of training in {unit}, parents in this run included",
     }
     return {name: title for name, title in titles.items() if _most(rows, name) > 0}
 

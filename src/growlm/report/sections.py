@@ -98,7 +98,8 @@ def _results(view: RunView) -> str:
         headed(
             "Bits per byte",
             "Over held-out documents; lower is better. Bold is the lowest of each "
-            "source at each context. The multiple is of the stage's training context.",
+            "source at each context. The multiple is of the stage's training context. Errors, "
+            "where they stand, are standard errors over documents.",
             result_tables.bits_per_byte(view),
         ),
         headed(
