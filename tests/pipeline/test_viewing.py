@@ -10,13 +10,15 @@ from growlm.pipeline.viewing import run_view, task_view
 
 def test_a_tasks_scores_become_the_means_of_its_metrics():
     examples = tuple(
-        ExampleScore(index=at, values={"acc": float(at % 2), "acc_norm": 1.0}) for at in range(4)
+        ExampleScore(index=at, values={"acc": float(at % 2), "acc_norm": 1.0, "bytes": 9.0})
+        for at in range(4)
     )
     found = task_view(TaskScore(task="piqa", examples=examples))
 
     assert (found.task, found.scores["acc"].value, found.scores["acc"].count) == ("piqa", 0.5, 4)
     assert found.scores["acc"].stderr == pytest.approx(0.288675, rel=1e-5)
     assert found.scores["acc_norm"].stderr == 0
+    assert set(found.scores) == {"acc", "acc_norm"}
 
 
 def test_time_is_counted_through_a_stage_and_from_its_parents(finished):

@@ -57,6 +57,9 @@ from growlm.runlog import (
 )
 from growlm.training.spikes import UNDONE
 
+TASK_METRICS = ("acc", "acc_norm", "log_likelihood_nats")
+"""What the log makes of a task's examples; of all else that they hold it makes nothing."""
+
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
     """Return what the log of a run shows, of stages finished or not."""
@@ -197,8 +200,9 @@ def _skipped(records: Sequence[AnyRecord]) -> dict[str, tuple[int, ...]]:
 
 
 def task_view(score: TaskScore) -> TaskView:
-    """Return a task's scores as the report shows them: the mean of each metric."""
-    means = {metric: score.mean(metric) for metric in score.examples[0].values}
+    """Return a task's scores as the report shows them: the mean of each metric that it knows."""
+    known = [metric for metric in TASK_METRICS if metric in score.examples[0].values]
+    means = {metric: score.mean(metric) for metric in known}
     return TaskView(
         task=score.task,
         scores={metric: MeanView(**asdict(mean)) for metric, mean in means.items()},
