@@ -23,7 +23,8 @@ def test_the_page_fetches_nothing(page):
     head, _, _ = page.partition("<script")
     assert "default-src 'none'" in head
     tags = re.findall(r"<(?!a\b)[a-z]+[^>]*\b(?:src|href|srcset|data|poster|action)=[^>]*>", head)
-    assert tags == ['<link rel="icon" href="data:,">']
+    assert tags[0] == '<link rel="icon" href="data:,">'
+    assert all('src="data:image/svg+xml;base64,' in tag for tag in tags[1:])
     assert not re.search(r"<script[^>]*\bsrc\s*=", page)
     assert "@import" not in head
     assert not re.search(r"url\(\s*['\"]?(?!data:)", head)
@@ -88,3 +89,44 @@ def test_a_log_needs_no_texts_once_they_are_packed(growlm, again):
     shutil.rmtree(again / "data")
     told = growlm("log", again / "run", "--json")
     assert json.loads(told.stdout) == {"event": "skipped", "step": "log"}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave out of pages what takes seconds to make."""
+    monkeypatch.setattr("growlm.report.markup.bundle", lambda: "bundle()")
+    monkeypatch.setattr("growlm.report.figures.still", lambda _: "<svg/>")
+    monkeypatch.setattr("growlm.report.page.png", lambda *_, **__: b"png")
+
+
+@pytest.mark.usefixtures("quick")
+def test_several_runs_are_overlaid_in_a_folder_of_their_own(growlm, again, finished, tmp_path):
+    out = tmp_path / "together"
+    told = growlm("log", finished / "run", again / "run", "--out", out, "--json")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert json.loads(told.stdout) == {"written": [str(out / name) for name in FILES]}
+    text = (out / "log.md").read_text(encoding="utf-8")
+    assert "`tiny, seed 1, 2: grown`" in text
+
+
+def test_a_page_of_several_runs_needs_a_place_of_its_own(refusal, finished, again, tmp_path):
+    run, other, out = finished / "run", again / "run", tmp_path / "x"
+    assert "got 2 runs without --out" in refusal("log", run, other, code=2)
+    assert "got 1 run with --out" in refusal("log", run, "--out", out, code=2)
+    assert "twice" in refusal("log", run, run, "--out", out, code=2)
+    for inside in (other, other / "page"):
+        assert "that is no run's" in refusal("log", run, other, "--out", inside, code=2)
+
+
+def test_a_recipes_baselines_stand_in_its_results(growlm, recipe, edit, monkeypatch):
+    monkeypatch.setattr("growlm.report.page.png", lambda *_, **__: b"png")
+    monkeypatch.setattr("growlm.report.page.html", lambda *_, **__: "<html></html>")
+    section = (
+        '[[baseline]]\nname = "Pythia"\nsource = "a page"\nscores = { piqa = { acc = 0.6 } }\n\n'
+    )
+    edit(recipe, "[log]", section + "[log]")
+    run = recipe.parent / "run"
+    assert growlm("prepare", recipe, "--out", run, "--quiet").returncode == 0
+    assert growlm("log", run, "--quiet").returncode == 0
+    (found,) = json.loads((run / "results.json").read_text())["baselines"]
+    assert (found["name"], found["scores"]) == ("Pythia", {"piqa": {"acc": 0.6}})

@@ -65,6 +65,7 @@ def train_points(steps: int, *, first: float, last: float) -> tuple[TrainPoint, 
             tokens=step * BATCH,
             loss=descent(step, steps, first=first, last=last - 0.03) + wobble(step),
             lr=rate(step, steps),
+            seconds=0.5 * step,
         )
         for step in range(1, steps + 1)
     )
@@ -79,6 +80,7 @@ def validation_points(steps: int, *, first: float, last: float) -> tuple[Validat
             tokens=step * BATCH,
             loss=loss,
             losses={"docs": loss + 0.12, "code": loss - 0.18},
+            seconds=0.5 * step,
         )
         for step, loss in zip(steps_done, losses, strict=True)
     )
@@ -211,7 +213,7 @@ def stage(name: str, *, steps: int, layers: int, first: float, last: float) -> S
         source_epochs={name: share * tokens / 2e7 for name, share in SHARES.items()},
         train=train_points(steps, first=first, last=last),
         validation=validation_points(steps, first=first, last=last),
-        seconds=steps * 0.124 * layers / 3,
+        seconds=0.5 * steps,
         complete=True,
         notices=(),
         certificate=None,
@@ -244,6 +246,7 @@ def synthetic() -> RunView:
             "parent": "base",
             "tokens_before": base.tokens,
             "flops_before": base.flops,
+            "seconds_before": base.seconds,
             "certificate": certificate(),
             "evaluations": evaluations(3.88, ("grown", "final", "average")),
             "source_epochs": {name: share * 1.6384e7 / 2e7 for name, share in SHARES.items()},

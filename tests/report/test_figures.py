@@ -3,7 +3,8 @@ import math
 import pytest
 import vl_convert
 
-from growlm.report.figures import PNG_SCALE, figures, png
+from growlm.report.channels import explorable, highlighted
+from growlm.report.figures import PNG_SCALE, compute_ends, ends, figures, png, still
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 
@@ -12,23 +13,25 @@ def drawn(run):
     return figures(run, width=600, small_width=300, legend=True)
 
 
+@pytest.fixture(scope="module")
+def whole(run):
+    return drawn(run)
+
+
 def width_of(picture):
     return int.from_bytes(picture[16:20], "big")
 
 
-def test_a_full_run_has_three_figures(run):
-    found = drawn(run)
-
-    assert [figure.name for figure in found] == ["perplexity", "compute", "bits-per-byte"]
-    assert [len(figure.charts) for figure in found] == [1, 1, 2]
+def test_a_full_run_has_three_figures(whole):
+    assert [figure.name for figure in whole] == ["perplexity", "compute", "bits-per-byte"]
+    assert [len(figure.charts) for figure in whole] == [1, 1, 2]
 
 
-def test_every_chart_is_a_specification_that_compiles_without_warnings(run, recwarn):
-    for figure in drawn(run):
+def test_every_chart_is_a_specification_that_compiles_without_warnings(whole, recwarn):
+    for figure in whole:
         for chart in figure.charts:
-            specification = chart.to_dict()
-            specification["params"] = [{"name": "highlight", "value": ""}]
-            vl_convert.vegalite_to_vega(specification, show_warnings=True)
+            specification = highlighted(chart, figure.parameters)
+            vl_convert.vegalite_to_vega(explorable(specification), show_warnings=True)
     assert not recwarn.list
 
 
@@ -69,3 +72,20 @@ def test_a_stage_that_has_just_begun_is_drawn(run, edit):
 
     assert [figure.name for figure in drawn(young)] == ["perplexity", "compute"]
     assert png(young).startswith(PNG_HEADER)
+
+
+def test_every_figure_says_in_words_what_it_shows(run, whole):
+    perplexity, compute, bits = whole
+
+    assert "base ends at 73.73 after 8.192M tokens" in perplexity.alternative
+    assert "scratch ends at 3.931 nats" in compute.alternative
+    assert "table" in bits.alternative
+    assert ends(run.model_copy(update={"stages": ()})) == ""
+    assert compute_ends(run.model_copy(update={"stages": ()})) == ""
+
+
+def test_a_figure_can_be_a_picture_alone(whole):
+    picture = still(whole[-1])
+
+    assert picture.startswith("<svg ")
+    assert "docs" in picture

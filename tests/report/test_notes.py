@@ -277,6 +277,7 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
         "No control",
         "Unfinished",
         "Copies that have not parted",
+        "Other contexts than in training",
     }
 
     assert set(NOTES) == STANDING | caused

@@ -29,6 +29,17 @@ def test_a_score_that_is_not_a_number_is_shown_and_not_bold(run, edit):
     assert "not finite | \u2013" in next(row for row in rows if "`grown`" in row)
 
 
+def test_bits_per_byte_have_their_standard_errors_where_they_are_known(run, edit):
+    scores = tuple(
+        score.model_copy(update={"bits_per_byte_stderr": {"docs": 0.0123}})
+        for score in run.stages[0].evaluations
+    )
+    (row, *_) = bits_per_byte(edit(run, "base", evaluations=scores)).splitlines()[2:]
+
+    assert row.count("\u00b1 0.0123") == 1
+    assert "\u00b1" not in bits_per_byte(run)
+
+
 def test_accuracy_stands_with_its_error(run):
     assert "| 19.0% \u00b1 1.8 | 496.7 |" in last_words(run)
 

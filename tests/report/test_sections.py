@@ -16,6 +16,7 @@ def test_the_sections_are_those_of_a_published_log(run):
         "Ledger",
         "Growth",
         "Notes",
+        "What this does not show",
         "Sources",
     ]
 

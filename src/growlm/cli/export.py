@@ -5,7 +5,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from growlm.base.version import VERSION
 from growlm.cli import options as shared
+from growlm.pipeline.carding import Wishes
 from growlm.pipeline.converting import export
 
 
@@ -29,13 +31,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose layout: mpt, gpt2, gpt_neox, llama, mistral, qwen2 or qwen3 (the first of "
         "them that holds the model)",
     )
+    parser.add_argument(
+        "--license",
+        default=None,
+        metavar="ID",
+        help="the model card's license, as the Hub spells it: apache-2.0",
+    )
+    parser.add_argument(
+        "--base-model",
+        default=None,
+        metavar="OWNER/NAME",
+        help="the model on the Hub that it was grown from, for the model card",
+    )
     shared.output(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     found = export(
-        options.checkpoint, options.folder, family=options.family, context=options.context
+        options.checkpoint,
+        options.folder,
+        family=options.family,
+        context=options.context,
+        wishes=Wishes(license=options.license, base_model=options.base_model, version=VERSION),
     )
     if options.json:
         print(json.dumps(asdict(found)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from growlm import checkpoint
 from growlm.base.errors import CheckpointError, RecipeError, StorageError
-from growlm.base.files import whole_folder
+from growlm.base.files import whole_folder, write_text
 from growlm.base.seeds import seed_for
 from growlm.checkpoint import Ancestor, Contents
 from growlm.huggingface.reading import read_folder, reader, stream
@@ -20,6 +20,7 @@ from growlm.model.config import GPTConfig
 from growlm.model.cost import parameters
 from growlm.model.families.table import family_for
 from growlm.model.gpt import with_weights
+from growlm.pipeline.carding import CARD, Wishes, card_text
 
 CHECKED_TOKENS = 256
 """Tokens on which an exported model is compared with its checkpoint, at most."""
@@ -101,7 +102,14 @@ def import_folder(source: Path, out: Path, *, end_of_text: str | None) -> Import
     )
 
 
-def export(source: Path, out: Path, *, family: str | None, context: int | None) -> Exported:
+def export(
+    source: Path,
+    out: Path,
+    *,
+    family: str | None,
+    context: int | None,
+    wishes: Wishes | None = None,
+) -> Exported:
     """Make a Hugging Face folder of a checkpoint, once it has proved to compute the same.
 
     Args:
@@ -109,9 +117,10 @@ def export(source: Path, out: Path, *, family: str | None, context: int | None) 
         out: Where the folder goes.
         family: Whose layout, as ``config.json`` calls it; the first that holds the model when None.
         context: Longest input that the folder admits; the checkpoint's when None.
+        wishes: What the model card says beside what is known; no card when None.
 
     Raises:
-        RecipeError: The context is no number of tokens.
+        RecipeError: The context is no number of tokens, or a wish is not as the Hub spells it.
         CheckpointError: The checkpoint is damaged, or no layout, or not this one, holds it.
         StorageError: Something is at ``out`` already, or a disk refused.
     """
@@ -132,9 +141,12 @@ def export(source: Path, out: Path, *, family: str | None, context: int | None) 
     )
     ids = _some_ids(config)
     expected = _logits(config, checkpoint.load_weights(source), ids)
+    told = card_text(source, meta, outgoing, wishes, name=out.name) if wishes else None
     with whole_folder(out) as folder:
         write(folder, outgoing, checkpoint.reader(source))
         _check_same(folder, ids, expected)
+        if told is not None:
+            write_text(folder / CARD, told)
     return Exported(
         family=layout.name,
         architecture=layout.architecture,

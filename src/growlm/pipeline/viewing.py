@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from growlm.base.errors import StorageError
 from growlm.base.files import read_json, sha256_file
 from growlm.checkpoint import Meta
 from growlm.corpus.ledger import Ledger, Status
+from growlm.evaluation.results import TaskScore
 from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
@@ -25,16 +27,19 @@ from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 from growlm.report.view import (
     ApartView,
+    BaselineView,
     BenchmarkView,
     CertificateView,
     ComparisonView,
     CopiesPoint,
     EvaluationView,
     ExposureView,
+    MeanView,
     MemoryView,
     RunView,
     SourceView,
     StageView,
+    TaskView,
     TokenizerView,
     TrainPoint,
     ValidationPoint,
@@ -51,6 +56,9 @@ from growlm.runlog import (
     read,
 )
 from growlm.training.spikes import UNDONE
+
+TASK_METRICS = ("acc", "acc_norm", "log_likelihood_nats")
+"""What the log makes of a task's examples; of all else that they hold it makes nothing."""
 
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
@@ -71,6 +79,7 @@ def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
         sources=tuple(_source(source, folder) for source in experiment.source),
         stages=stages,
         document_cap=experiment.evaluate.documents,
+        baselines=tuple(BaselineView(**each.model_dump()) for each in experiment.baseline),
     )
 
 
@@ -78,6 +87,7 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
     """Return what the log shows of one stage."""
     records = _records(folder, stage.name)
     train = [each for each in records if isinstance(each, Step)]
+    clock = _clock(train)
     data = stage_data(plan, stage, sources)
     origin = stage.origin
     return StageView(
@@ -102,15 +112,28 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         source_tokens=data.tokens_drawn(),
         source_epochs=data.epochs(),
         train=tuple(
-            TrainPoint(step=each.step, tokens=each.tokens, loss=each.loss, lr=each.lr)
+            TrainPoint(
+                step=each.step,
+                tokens=each.tokens,
+                loss=each.loss,
+                lr=each.lr,
+                seconds=clock[each.step],
+            )
             for each in train
         ),
         validation=tuple(
-            ValidationPoint(step=each.step, tokens=each.tokens, loss=each.loss, losses=each.losses)
+            ValidationPoint(
+                step=each.step,
+                tokens=each.tokens,
+                loss=each.loss,
+                losses=each.losses,
+                seconds=clock.get(each.step, 0.0),
+            )
             for each in records
             if isinstance(each, ValidationLoss)
         ),
         seconds=sum(each.seconds for each in train),
+        seconds_before=_seconds_before(plan, stage, folder),
         complete=folder.final(stage.name).exists(),
         skipped=_skipped(records),
         notices=tuple(each.text for each in records if isinstance(each, Notice)),
@@ -131,6 +154,21 @@ def stage_view(plan: Plan, stage: StagePlan, folder: RunFolder, sources: Sources
         exposure=_exposure(folder.final(stage.name)),
         memory=_memory([each for each in records if isinstance(each, Memory)]),
     )
+
+
+def _clock(train: Sequence[Step]) -> dict[int, float]:
+    """Return the time of training up to each step."""
+    steps = [each.step for each in train]
+    return dict(zip(steps, accumulate(each.seconds for each in train), strict=True))
+
+
+def _seconds_before(plan: Plan, stage: StagePlan, folder: RunFolder) -> float:
+    """Return the time of training of a stage's parents in this run."""
+    if stage.origin.parent is None:
+        return 0.0
+    parent = plan.stage(stage.origin.parent)
+    own = [each for each in _records(folder, parent.name) if isinstance(each, Step)]
+    return sum(each.seconds for each in own) + _seconds_before(plan, parent, folder)
 
 
 def _memory(records: Sequence[Memory]) -> MemoryView | None:
@@ -159,6 +197,16 @@ def _skipped(records: Sequence[AnyRecord]) -> dict[str, tuple[int, ...]]:
         why: tuple(sorted(step for step, other in whys.items() if other == why))
         for why in sorted({*whys.values()})
     }
+
+
+def task_view(score: TaskScore) -> TaskView:
+    """Return a task's scores as the report shows them: the mean of each metric that it knows."""
+    known = [metric for metric in TASK_METRICS if metric in score.examples[0].values]
+    means = {metric: score.mean(metric) for metric in known}
+    return TaskView(
+        task=score.task,
+        scores={metric: MeanView(**asdict(mean)) for metric, mean in means.items()},
+    )
 
 
 def _exposure(path: Path) -> ExposureView | None:

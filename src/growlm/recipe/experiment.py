@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt
 
 from growlm.base.errors import RecipeError, nearest
+from growlm.recipe.baseline import Baseline
 from growlm.recipe.duplicates import Duplicates
 from growlm.recipe.grow import is_checkpoint_path
 from growlm.recipe.overlap import Overlap
@@ -78,6 +79,9 @@ class Experiment(Section, frozen=True):
     evaluate: Evaluate = Evaluate()
     """The evaluation."""
 
+    baseline: tuple[Baseline, ...] = ()
+    """Published models to stand beside the run's own in the log, if any."""
+
     log: Log = Field(default_factory=_log_of)
     """The training log; titled by the recipe's name when absent."""
 
@@ -111,6 +115,7 @@ def crosscheck(experiment: Experiment) -> None:
     """
     _unique([source.name for source in experiment.source], "source")
     _unique([stage.name for stage in experiment.stage], "stage")
+    _unique([each.name for each in experiment.baseline], "baseline")
     for position, stage in enumerate(experiment.stage):
         earlier = experiment.stage[:position]
         _check_parent(stage, earlier)

@@ -13,7 +13,8 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
+html { -webkit-text-size-adjust: 100%; }
+@media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }
 body {
   margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
@@ -76,6 +77,23 @@ figcaption strong { display: block; color: var(--ink); font-size: 16px; }
 .legend button[aria-pressed="true"] { background: var(--wash); box-shadow: 0 0 0 1px var(--line); }
 .legend button:focus-visible { outline: 2px solid var(--link); }
 .legend svg { flex: none; }
+.controls {
+  display: flex; flex-wrap: wrap; gap: 8px 24px; margin: 10px 0; font-size: 14px;
+  color: var(--faint);
+}
+.controls label { display: inline-flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; }
+.controls select {
+  font: inherit; color: var(--ink); background: var(--wash); border: 1px solid var(--line);
+  border-radius: 6px; padding: 4px 6px;
+}
+.controls input { width: 110px; accent-color: var(--link); margin: 0; }
+.controls output { color: var(--ink); min-width: 9em; }
+.controls select:focus-visible, .controls input:focus-visible, .table:focus-visible {
+  outline: 2px solid var(--link); outline-offset: 1px;
+}
+.skip { position: absolute; left: -999px; top: 0; background: var(--ground); padding: 8px 12px; }
+.skip:focus { left: 0; z-index: 1; }
+.still { display: none; width: 100%; max-width: 960px; height: auto; background: #ffffff; }
 .charts { display: grid; gap: 16px 28px; grid-template-columns: minmax(0, 1fr); }
 .charts.several { grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); }
 .chart { width: 100%; min-width: 0; min-height: 250px; }
@@ -83,8 +101,19 @@ figcaption strong { display: block; color: var(--ink); font-size: 16px; }
 .vega-embed.has-actions { padding-right: 0 !important; }
 .vega-embed summary { opacity: 0.35 !important; }
 .vega-embed summary:hover { opacity: 1 !important; }
-@media print { .contents, .vega-embed summary { display: none; } .page { display: block; } }
+@media (max-width: 600px) { .vega-embed details { display: none; } }
+@media print {
+  .contents, .skip, .live { display: none !important; }
+  .still { display: block; break-inside: avoid; }
+  .page { display: block; max-width: none; padding: 0; }
+  .table { overflow: visible; }
+  figure, tr { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+}
 """
+
+WITHOUT_SCRIPT = ".live { display: none !important; } .still { display: block; }"
+"""What else the stylesheet says where no script runs: pictures in place of charts."""
 
 SCRIPT = """
 (() => {
@@ -92,17 +121,32 @@ SCRIPT = """
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const boxes = [...document.querySelectorAll(".chart")];
   const buttons = [...document.querySelectorAll(".legend button")];
-  let drawn = [], picked = "", round = 0;
+  const inputs = [...document.querySelectorAll(".controls [data-parameter]")];
+  const chosen = new Map([[page.highlight, ""]]);
+  const drawn = [];
+  let round = 0;
 
-  function pick(stage) {
-    picked = picked === stage ? "" : stage;
-    for (const button of buttons) {
-      button.setAttribute("aria-pressed", String(button.dataset.stage === picked));
-    }
-    for (const chart of drawn) chart.view.signal(page.highlight, picked).run();
+  const reads = (at, name) => page.charts[at].params.some((each) => each.name === name);
+
+  function specification(at) {
+    const params = page.charts[at].params.map((each) =>
+      chosen.has(each.name) ? { ...each, value: chosen.get(each.name) } : each);
+    return { ...page.charts[at], params };
   }
 
-  async function draw() {
+  // Vega-Lite looks for a word in the cell around a point, and finds it in the point only.
+  function mended(spec) {
+    for (const mark of spec.marks ?? []) {
+      const tooltip = mark.encode?.update?.tooltip;
+      if (mark.name?.endsWith("voronoi") && tooltip) {
+        tooltip.signal = tooltip.signal.replace(/(?<!datum\\.)datum\\["/g, 'datum.datum["');
+      }
+      mended(mark);
+    }
+    return spec;
+  }
+
+  async function draw(wanted) {
     const mine = ++round;
     const options = {
       config: dark.matches ? page.dark : page.light,
@@ -110,21 +154,47 @@ SCRIPT = """
       tooltip: { theme: dark.matches ? "dark" : "light" },
       renderer: "svg",
       ast: true,
+      patch: mended,
     };
-    for (const chart of drawn) chart.finalize();
-    drawn = [];
     for (const [at, box] of boxes.entries()) {
-      const chart = await vegaEmbed(box, page.charts[at], options);
+      if (!wanted(at) && drawn[at]) continue;
+      drawn[at]?.finalize();
+      drawn[at] = undefined;
+      const chart = await vegaEmbed(box, specification(at), options);
       if (mine !== round) { chart.finalize(); return; }
-      chart.view.signal(page.highlight, picked).run();
-      drawn.push(chart);
+      drawn[at] = chart;
+    }
+  }
+
+  function choose(name, value, anew) {
+    chosen.set(name, value);
+    if (anew) { draw((at) => reads(at, name)); return; }
+    for (const [at, chart] of drawn.entries()) {
+      if (chart && reads(at, name)) chart.view.signal(name, value).run();
     }
   }
 
   for (const button of buttons) {
-    button.addEventListener("click", () => pick(button.dataset.stage));
+    button.addEventListener("click", () => {
+      const stage = button.dataset.stage;
+      const picked = chosen.get(page.highlight) === stage ? "" : stage;
+      for (const each of buttons) {
+        each.setAttribute("aria-pressed", String(each.dataset.stage === picked));
+      }
+      choose(page.highlight, picked, false);
+    });
   }
-  dark.addEventListener("change", draw);
-  draw();
+  for (const input of inputs) {
+    input.addEventListener("input", () => {
+      if (input.dataset.names) {
+        const name = JSON.parse(input.dataset.names)[Number(input.value)];
+        input.setAttribute("aria-valuetext", name);
+        input.nextElementSibling.textContent = name;
+      }
+      choose(input.dataset.parameter, JSON.parse(input.value), input.dataset.redraws === "1");
+    });
+  }
+  dark.addEventListener("change", () => draw(() => true));
+  draw(() => true);
 })();
 """

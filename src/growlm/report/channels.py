@@ -1,4 +1,4 @@
-"""What the charts share: channels for stages, axes for tokens, and the highlighted stage."""
+"""What the charts share: their data, channels for stages, and what moves in the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,28 @@ HIGHLIGHT = "highlight"
 """Name of the parameter that holds the stage to single out, empty for all."""
 
 _PICKED = f"{HIGHLIGHT} === '' || datum.stage === {HIGHLIGHT}"
-_TOKENS = "replace(format(datum.value, '~s'), 'G', 'B')"
 
 
 def data(rows: Sequence[Row]) -> alt.InlineData:
     """Return rows as the data of a chart."""
     return alt.InlineData(values=[dict(row) for row in rows])
+
+
+def columns(rows: Sequence[Row]) -> alt.InlineData:
+    """Return rows as lists, one row a stage: a tenth of the text, for ``flattened`` to undo."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        own = found.setdefault(row["stage"], {"stage": row["stage"]})
+        for name, value in row.items():
+            if name != "stage":
+                own.setdefault(name, []).append(value)
+    return alt.InlineData(values=[*found.values()])
+
+
+def flattened(rows: Sequence[Row]) -> alt.Chart:
+    """Return a chart of rows that hold the same columns, which its specification holds once."""
+    names: list[str | alt.FieldName] = [name for row in rows[:1] for name in row if name != "stage"]
+    return alt.Chart(columns(rows)).transform_flatten(names or ["stage"])
 
 
 def rounded(value: float) -> float:
@@ -67,31 +83,49 @@ def opacity(full: float) -> Any:
     return alt.condition(_PICKED, alt.value(full), alt.value(full * 0.12))
 
 
-def tokens_axis(title: str) -> alt.Axis:
-    """Return an axis that counts tokens in K, M and B."""
-    return alt.Axis(title=title, labelExpr=_TOKENS, tickCount=6)
+def explorable(specification: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a layered chart's specification that answers to its reader.
 
-
-def zoomable(specification: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a layered chart's specification that shift-scrolling and shift-dragging move."""
-    zoom = {
-        "name": "zoom",
-        "bind": "scales",
-        "select": {
-            "type": "interval",
-            "zoom": "wheel![event.shiftKey]",
-            "translate": "[pointerdown[event.shiftKey], window:pointerup] > window:pointermove!",
-        },
-    }
+    Shift-scrolling and shift-dragging move it, and the validation nearest to the pointer tells its
+    numbers, wherever on the chart the pointer is.
+    """
     layers: list[dict[str, Any]] = [dict(layer) for layer in specification["layer"]]
-    target = next(layer for layer in layers if "mark" in layer)
-    target["params"] = [*target.get("params", []), zoom]
+    for layer, parameter in (
+        (next(layer for layer in layers if "mark" in layer), _ZOOM),
+        (next((layer for layer in layers if _kind(layer) == "point"), None), _NEAREST),
+    ):
+        if layer is not None:
+            layer["params"] = [*layer.get("params", []), parameter]
     return {**specification, "layer": layers}
 
 
-def highlighted(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """Return a chart's specification with the parameter its opacities read."""
-    specification = chart.to_dict()
-    own = specification.get("params", [])
-    specification["params"] = [{"name": HIGHLIGHT, "value": ""}, *own]
-    return specification
+def _kind(layer: Mapping[str, Any]) -> str:
+    mark: Any = layer.get("mark", {})
+    return str(mark.get("type", ""))
+
+
+_ZOOM = {
+    "name": "zoom",
+    "bind": "scales",
+    "select": {
+        "type": "interval",
+        "zoom": "wheel![event.shiftKey]",
+        "translate": "[pointerdown[event.shiftKey], window:pointerup] > window:pointermove!",
+    },
+}
+_NEAREST = {
+    "name": "nearest",
+    "select": {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"},
+}
+
+
+def highlighted(
+    chart: alt.LayerChart, parameters: Sequence[tuple[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return a chart's specification with the parameters that it reads."""
+    return {**chart.to_dict(), "params": named(parameters)}
+
+
+def named(parameters: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """Return parameters as a specification holds them, after the one for the chosen stage."""
+    return [{"name": name, "value": value} for name, value in ((HIGHLIGHT, ""), *parameters)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
@@ -193,14 +194,17 @@ def _laws(view: RunView, power: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
 
 
 def _rules(finished: Sequence[Account], y: alt.Y) -> list[alt.Chart]:
+    """Return a rule at each grown stage's final loss: the lowest is named below, others above."""
     charts: list[alt.Chart] = []
-    for at, account in enumerate(account for account in finished if account.controls):
+    answered = sorted((each for each in finished if each.controls), key=lambda each: each.loss)
+    for at, account in enumerate(answered):
         row = {"loss": rounded(account.loss), "text": f"final loss of {account.stage.name}"}
         base = alt.Chart(data([row])).encode(y)
+        place: Any = {"baseline": "bottom", "dy": -4} if at else {"baseline": "top", "dy": 4}
         charts += [
             base.mark_rule(strokeDash=[3, 3], strokeWidth=1.2, clip=True),
-            base.mark_text(align="left", baseline="top", dy=4).encode(
-                text="text:N", x=alt.value(6 + 170 * at)
+            base.mark_text(align="left", **place).encode(
+                text="text:N", x=alt.value(6 + 170 * max(at - 1, 0))
             ),
         ]
     return charts

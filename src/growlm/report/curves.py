@@ -4,13 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from growlm.report.view import StageView
+from growlm.report.view import StageView, TrainPoint, ValidationPoint
 
 POINTS = 600
 """Points of a curve that are drawn, at most."""
 
 SPAN_SHARE = 0.02
 """Span of the smoothing, as a share of the stage's logged steps."""
+
+SPAN_SHARES = (0.0, 0.01, SPAN_SHARE, 0.05, 0.1)
+"""Spans that a reader of the page can choose from; the first one smooths nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,8 @@ class CurvePoint:
     """Tokens seen, parents included."""
     flops: float
     """Training FLOPs, parents included."""
+    seconds: float
+    """Wall-clock time of training, parents included."""
     loss: float
     """Nats per token."""
 
@@ -57,13 +62,13 @@ def smooth(losses: Sequence[float], *, span: int) -> list[float]:
     return means
 
 
-def span_of(steps: int) -> int:
+def span_of(steps: int, *, share: float = SPAN_SHARE) -> int:
     """Return the span that smooths a curve of so many steps.
 
-    >>> span_of(10), span_of(1000)
-    (1, 20)
+    >>> span_of(10), span_of(1000), span_of(1000, share=0.1)
+    (1, 20, 100)
     """
-    return max(1, round(SPAN_SHARE * steps))
+    return max(1, round(share * steps))
 
 
 def thin(length: int, *, limit: int = POINTS) -> list[int]:
@@ -77,18 +82,17 @@ def thin(length: int, *, limit: int = POINTS) -> list[int]:
     return [round(place * (length - 1) / (limit - 1)) for place in range(limit)]
 
 
-def train_curve(stage: StageView) -> list[CurvePoint]:
-    """Return a stage's training loss, smoothed and thinned."""
-    losses = smooth([point.loss for point in stage.train], span=span_of(len(stage.train)))
-    return [_point(stage, stage.train[at].tokens, losses[at]) for at in thin(len(losses))]
+def train_curve(stage: StageView, *, share: float = SPAN_SHARE) -> list[CurvePoint]:
+    """Return a stage's training loss, smoothed over a share of its steps, and thinned."""
+    span = span_of(len(stage.train), share=share)
+    losses = smooth([point.loss for point in stage.train], span=span)
+    return [_point(stage, stage.train[at], losses[at]) for at in thin(len(losses))]
 
 
 def validation_curve(stage: StageView) -> list[CurvePoint]:
     """Return a stage's validation loss, thinned."""
-    return [
-        _point(stage, stage.validation[at].tokens, stage.validation[at].loss)
-        for at in thin(len(stage.validation))
-    ]
+    points = [stage.validation[at] for at in thin(len(stage.validation))]
+    return [_point(stage, point, point.loss) for point in points]
 
 
 def last_loss(stage: StageView) -> float | None:
@@ -121,9 +125,10 @@ def tokens_to_regain(stage: StageView, loss: float) -> int | None:
     return next((point.tokens for point in after if point.loss <= loss), None)
 
 
-def _point(stage: StageView, tokens: int, loss: float) -> CurvePoint:
+def _point(stage: StageView, at: TrainPoint | ValidationPoint, loss: float) -> CurvePoint:
     return CurvePoint(
-        tokens=stage.tokens_before + tokens,
-        flops=stage.flops_before + tokens * stage.flops_per_token,
+        tokens=stage.tokens_before + at.tokens,
+        flops=stage.flops_before + at.tokens * stage.flops_per_token,
+        seconds=stage.seconds_before + at.seconds,
         loss=loss,
     )

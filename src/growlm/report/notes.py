@@ -26,6 +26,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "Document masking": data_notes.masked,
     "Overfitting": training_notes.overfitting,
     "Longer contexts": score_notes.long_contexts,
+    "Other contexts than in training": score_notes.task_contexts,
     "Capped documents": data_notes.capped,
     "Memory": training_notes.memory,
     "Time and FLOPs": training_notes.utilisation,

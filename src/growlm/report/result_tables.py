@@ -80,7 +80,9 @@ def _bits(score: EvaluationView, name: str, best: Mapping[tuple[int, str], float
         return NOTHING
     bits = score.bits_per_byte[name]
     shown = number(bits, 4)
-    return f"**{shown}**" if bits == best[score.context, name] else shown
+    bold = f"**{shown}**" if bits == best[score.context, name] else shown
+    error = score.bits_per_byte_stderr.get(name)
+    return bold if error is None else f"{bold} {PLUS_MINUS} {number(error, 4)}"
 
 
 def last_words(view: RunView) -> str:

@@ -37,6 +37,22 @@ def long_contexts(view: RunView) -> tuple[str, ...]:
     return (general, *worse)
 
 
+def task_contexts(view: RunView) -> tuple[str, ...]:
+    """Say which stages' tasks were scored at another context than they were trained at."""
+    told = [(stage, _other_contexts(stage)) for stage in view.stages]
+    return tuple(
+        f"{code(stage.name)} was trained at context {stage.context:,}, and its tasks were scored "
+        f"at {listing([f'{context:,}' for context in contexts])}."
+        for stage, contexts in told
+        if contexts
+    )
+
+
+def _other_contexts(stage: StageView) -> list[int]:
+    found = {each.context for each in stage.evaluations if each.tasks}
+    return sorted(found - {stage.context})
+
+
 def _worse(stage: StageView) -> str:
     """Return a sentence when a finished stage scores worse at a longer context."""
     final = [score for score in stage.evaluations if score.checkpoint == "final"]

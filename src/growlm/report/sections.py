@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from growlm.report import ledger_tables, result_tables, tables
+from growlm.report import baseline_tables, ledger_tables, result_tables, tables
+from growlm.report.limits import not_shown
 from growlm.report.notes import raised
 from growlm.report.opening import headlines, opening
 from growlm.report.view import RunView
@@ -24,7 +25,7 @@ class Section:
 def sections(view: RunView) -> tuple[Section, ...]:
     """Return the sections that have something to say."""
     found = (
-        Section(title="The run", body=_body(opening(view), tables.stages(view)), figures=()),
+        Section(title="The run", body=body(opening(view), tables.stages(view)), figures=()),
         Section(title="Data", body=_data(view), figures=()),
         Section(title="Model", body=_model(view), figures=()),
         Section(title="Training", body=_training(view), figures=()),
@@ -33,6 +34,7 @@ def sections(view: RunView) -> tuple[Section, ...]:
         Section(title="Ledger", body=_ledger(view), figures=()),
         Section(title="Growth", body=_growth(view), figures=()),
         Section(title="Notes", body=_notes(view), figures=()),
+        Section(title="What this does not show", body=_limits(view), figures=()),
         Section(title="Sources", body=_sources(view), figures=()),
     )
     return tuple(section for section in found if section.body)
@@ -46,13 +48,14 @@ def about(view: RunView) -> str:
     )
 
 
-def _body(*parts: str) -> str:
+def body(*parts: str) -> str:
+    """Return parts one below the other, without those that say nothing."""
     return "\n\n".join(part for part in parts if part)
 
 
-def _headed(heading: str, *parts: str) -> str:
+def headed(heading: str, *parts: str) -> str:
     """Return parts under a heading, or nothing when the last of them is empty."""
-    return _body(f"### {heading}", *parts) if parts[-1] else ""
+    return body(f"### {heading}", *parts) if parts[-1] else ""
 
 
 def _data(view: RunView) -> str:
@@ -61,18 +64,18 @@ def _data(view: RunView) -> str:
         "What each stage drew. Epochs are counted over a stage and its parents: how often a source "
         "had been read when the stage ended."
     )
-    return _body(tables.sources(view), _body(explained, draws) if draws else "")
+    return body(tables.sources(view), body(explained, draws) if draws else "")
 
 
 def _model(view: RunView) -> str:
     found = tables.models(view)
-    return _body("Stages of one shape share a column.", found) if found else ""
+    return body("Stages of one shape share a column.", found) if found else ""
 
 
 def _training(view: RunView) -> str:
-    return _body(
+    return body(
         tables.training(view),
-        _headed(
+        headed(
             "Memory",
             "The most that was held at any validation, by the process and on its GPU.",
             tables.memory(view),
@@ -90,19 +93,34 @@ def _curves(view: RunView) -> str:
 
 
 def _results(view: RunView) -> str:
-    return _body(
-        _headed("Validation loss", result_tables.losses(view)),
-        _headed(
+    return body(
+        headed("Validation loss", result_tables.losses(view)),
+        headed(
             "Bits per byte",
             "Over held-out documents; lower is better. Bold is the lowest of each "
-            "source at each context. The multiple is of the stage's training context.",
+            "source at each context. The multiple is of the stage's training context. Errors, "
+            "where they stand, are standard errors over documents.",
             result_tables.bits_per_byte(view),
         ),
-        _headed(
+        headed(
             "Last word",
             "Passages in LAMBADA's form, built from held-out documents: right when the greedy "
             "choice gives the whole last word. The perplexity is per word.",
             result_tables.last_words(view),
+        ),
+        headed(
+            "Tasks, beside published models",
+            "Accuracies in % and the perplexity of a whole last word, each with its standard "
+            "error; that of a published accuracy follows from the number of examples. Plain "
+            "accuracy (acc) and accuracy by the length of the answer (acc\\_norm) do not compare.",
+            baseline_tables.tasks(view),
+        ),
+        headed(
+            "Components of the Pile, beside published models",
+            "Bits per byte, which do not depend on the tokenizer; lower is better. They compare "
+            "only where the documents are the same: a source of the run stands under the component "
+            "that it is called after.",
+            baseline_tables.components(view),
         ),
     )
 
@@ -112,9 +130,9 @@ def _ledger(view: RunView) -> str:
     if not view.stages:
         return ""
     savings = ledger_tables.equal_loss(view)
-    return _body(
+    return body(
         *(() if savings else headlines(view)),
-        _headed(
+        headed(
             "Equal loss",
             "What training from scratch needs to end at the grown stage's final loss, C_scratch, "
             "against what the grown stage took, C_grown. Saved is 1 \u2212 C_grown / C_scratch, "
@@ -122,15 +140,15 @@ def _ledger(view: RunView) -> str:
             "ends of finished scratch runs enter.".replace("_", r"\_"),
             savings,
         ),
-        _headed("Equal compute", ledger_tables.equal_compute(view)),
-        _headed(
+        headed("Equal compute", ledger_tables.equal_compute(view)),
+        headed(
             "Break-even",
             "With its parents charged, the grown stage saves compute only if it matches a control "
             "within so many tokens of its own: the control's tokens, less the parents' compute "
             "divided by the child's FLOPs per token.",
             ledger_tables.break_even(view),
         ),
-        _headed(
+        headed(
             "Compute and time",
             "Training FLOPs, forward and backward; validation, evaluation and the growth step "
             "itself are not counted.",
@@ -146,16 +164,20 @@ def _growth(view: RunView) -> str:
         "that the child computes what its parent computes, up to rounding; that says nothing yet "
         "of how well it trains."
     )
-    return _body(explained, found) if found else ""
+    return body(explained, found) if found else ""
 
 
 def _notes(view: RunView) -> str:
     own = [f"- **{note.topic}.** {' '.join(note.sentences)}" for note in raised(view)]
     author = [_item(text) for text in view.author_notes]
-    return _body(
-        _headed("Raised by the program", "\n".join(own)),
-        _headed("By the author", "\n".join(author)),
+    return body(
+        headed("Raised by the program", "\n".join(own)),
+        headed("By the author", "\n".join(author)),
     )
+
+
+def _limits(view: RunView) -> str:
+    return "\n".join(f"- **{question}:** {reason}" for question, reason in not_shown(view))
 
 
 def _sources(view: RunView) -> str:
@@ -174,7 +196,7 @@ def _sources(view: RunView) -> str:
         ["Everything on this page", f"{code('results.json')}, beside it"],
     ]
     credits_ = "\n".join(_item(text) for text in view.credits)
-    return _body(credits_, table(["", ""], rows, words=(0, 1)))
+    return body(credits_, table(["", ""], rows, words=(0, 1)))
 
 
 def _item(text: str) -> str:

@@ -67,6 +67,8 @@ class TrainPoint(View, frozen=True):
     """Training loss, nats per token."""
     lr: float
     """Learning rate."""
+    seconds: float = 0.0
+    """Wall-clock time of the stage's training up to here."""
 
 
 class ValidationPoint(View, frozen=True):
@@ -80,6 +82,8 @@ class ValidationPoint(View, frozen=True):
     """Mean over the sources by the mixture's weights, nats per token."""
     losses: Mapping[str, float]
     """By source, nats per token."""
+    seconds: float = 0.0
+    """Wall-clock time of the stage's training up to here."""
 
 
 class ApartView(View, frozen=True):
@@ -191,6 +195,27 @@ class LastWordView(View, frozen=True):
     """exp of the mean negative log-likelihood of a last word, per word."""
 
 
+class MeanView(View, frozen=True):
+    """The mean of a metric over a task's examples."""
+
+    value: float
+    """The mean."""
+    stderr: float
+    """Its standard error."""
+    count: int
+    """Examples."""
+
+
+class TaskView(View, frozen=True):
+    """What a checkpoint makes of a task of lm-evaluation-harness."""
+
+    task: str
+    """By the harness's name: ``lambada_openai``."""
+    scores: Mapping[str, MeanView]
+    """By metric: ``acc`` and ``acc_norm`` in [0, 1]; ``log_likelihood_nats`` of the right answer,
+    whose mean makes a last word's perplexity."""
+
+
 class EvaluationView(View, frozen=True):
     """Scores of one checkpoint at one context."""
 
@@ -209,6 +234,10 @@ class EvaluationView(View, frozen=True):
     """Sources of which only the first documents were scored."""
     last_word: LastWordView | None
     """The last-word task, if it was run."""
+    tasks: tuple[TaskView, ...] = ()
+    """Tasks of lm-evaluation-harness, if any were run."""
+    bits_per_byte_stderr: Mapping[str, float] = {}
+    """Standard errors of the bits per byte over documents, by source, where they were found."""
 
 
 class BenchmarkView(View, frozen=True):
@@ -305,6 +334,8 @@ class StageView(View, frozen=True):
     """Validation loss over the steps."""
     seconds: float
     """Wall-clock time of training."""
+    seconds_before: float = 0.0
+    """Wall-clock time of its parents in this run."""
     complete: bool
     """Whether all steps are done."""
     skipped: Mapping[str, tuple[int, ...]] = {}
@@ -321,6 +352,26 @@ class StageView(View, frozen=True):
     """Of its last checkpoint; None before there is one."""
     memory: MemoryView | None = None
     """The most at any of its validations; None before there is one."""
+
+
+class BaselineView(View, frozen=True):
+    """Scores of a model that somebody published, to stand beside a run's own."""
+
+    name: str
+    """What the model is called."""
+    source: str
+    """Where the numbers stand, plain text."""
+    scores: Mapping[str, Mapping[str, float]] = {}
+    """By task and metric, shares in [0, 1] where the run's own are; ``perplexity`` of a last
+    word."""
+    bits_per_byte: Mapping[str, float] = {}
+    """By component."""
+    documents: int | None = None
+    """Documents of a component that were scored, at most; None for all."""
+    context: int | None = None
+    """Tokens that the model could see; None where nobody says."""
+    remark: str = ""
+    """What its reader should know, plain text."""
 
 
 class RunView(View, frozen=True):
@@ -350,3 +401,5 @@ class RunView(View, frozen=True):
     """The stages, each after its parents."""
     document_cap: int
     """Documents per source that are scored, at most."""
+    baselines: tuple[BaselineView, ...] = ()
+    """The recipe's own baselines."""
