@@ -80,7 +80,7 @@ def train(
         if state.ema is not None:
             state.ema.update(dict(state.model.named_parameters()), step=state.step)
         state.cursor += batch.ids.shape[0]
-        loss, norm = float(result.loss), float(result.gradient_norm)  # a GPU is waited for here
+        loss, norm = float(result.loss), float(result.gradient_norm)
         seconds = time.perf_counter() - start
         yield Step(
             step=state.step,
