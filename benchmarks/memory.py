@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from shapes import shape
@@ -17,7 +17,7 @@ from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.model.loss import CHUNK_TOKENS
-from growlm.model.memory import CUDA, Load, Setup, needs
+from growlm.model.memory import CUDA, Load, Moments, Setup, needs
 from growlm.model.recompute import MODES, Checkpointing
 from growlm.optim.adamw import AdamWSettings, adamw
 from growlm.training.device import compile_layers, describe
@@ -89,7 +89,7 @@ def cases(sequences: int) -> Iterator[tuple[str, GPTConfig, Checkpointing, Load]
 
 
 def measured(
-    config: GPTConfig, mode: Checkpointing, load: Load, *, compiled: bool
+    config: GPTConfig, mode: Checkpointing, load: Load, *, moments: Moments, compiled: bool
 ) -> tuple[int, int]:
     """Return the most bytes allocated and reserved in a step."""
     device = torch.device("cuda")
@@ -99,7 +99,7 @@ def measured(
     model.checkpoint_layers(mode)
     if compiled:
         compile_layers(model)
-    optimizer = adamw(model, OPTIMIZER)
+    optimizer = adamw(model, replace(OPTIMIZER, moments=moments))
     settings = StepSettings(micro_sequences=load.sequences, clip_norm=1.0, clip_value=None)
     size = (load.sequences * MICRO_BATCHES, load.context + 1)
     batch = Batch(
@@ -113,7 +113,15 @@ def measured(
     return found.peak_allocated_bytes, found.peak_reserved_bytes
 
 
-def row(name: str, config: GPTConfig, *, mode: Checkpointing, load: Load, compiled: bool) -> Row:
+def row(
+    name: str,
+    config: GPTConfig,
+    *,
+    mode: Checkpointing,
+    load: Load,
+    moments: Moments,
+    compiled: bool,
+) -> Row:
     """Return one case, planned and measured."""
     setup = Setup(
         load=load,
@@ -121,14 +129,14 @@ def row(name: str, config: GPTConfig, *, mode: Checkpointing, load: Load, compil
         chunk_tokens=CHUNK_TOKENS,
         checkpointing=mode,
         checkpointed=config.layers,
-        moments="float32",
+        moments=moments,
         muon=False,
         average=False,
         sharding="replicated",
         devices=1,
         numbers=CUDA,
     )
-    allocated, reserved = measured(config, mode, load, compiled=compiled)
+    allocated, reserved = measured(config, mode, load, moments=moments, compiled=compiled)
     return Row(
         shape=name,
         checkpointing=mode,
@@ -145,6 +153,9 @@ def main() -> None:
     parser.add_argument(
         "--sequences", type=int, default=8, help="of 1,024 tokens, in a micro-batch"
     )
+    parser.add_argument(
+        "--moments", choices=get_args(Moments), default="float32", help="what AdamW's are held in"
+    )
     parser.add_argument("--eager", action="store_true", help="leave layers uncompiled")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     options = parser.parse_args()
@@ -152,7 +163,8 @@ def main() -> None:
         raise SystemExit("expected a GPU; got none. Try a machine that has one.")
     print(describe(torch.device("cuda")))
     for name, config, mode, load in cases(options.sequences):
-        found = row(name, config, mode=mode, load=load, compiled=not options.eager)
+        told: dict[str, Any] = {"moments": options.moments, "compiled": not options.eager}
+        found = row(name, config, mode=mode, load=load, **told)
         if options.json:
             print(json.dumps({**asdict(found), "error": found.error}))
         else:
