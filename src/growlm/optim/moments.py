@@ -112,7 +112,7 @@ def _shares(key: str, device: torch.device) -> Float[Tensor, "L"]:
 
 
 @cache
-def _lines(key: str, device: torch.device) -> tuple[Float[Tensor, "D"], Float[Tensor, "D"]]:
+def _lines(key: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return, for each power of ten, the line from a share to the place of the level below it."""
     parts = COARSEST[key] * 2.0 ** torch.arange(DECADES)
     slopes = parts / 9.0 * 10.0 ** (DECADES - torch.arange(DECADES))
@@ -147,11 +147,11 @@ def in_8_bits(
         chance_RC: Low bits that decide which neighbour is taken; the nearer one without.
     """
     size_RC = value_RC.float().abs() if key == FIRST else value_RC.float().sqrt()
-    blocks_RNB = _blocks(size_RC)
-    scales_RN = blocks_RNB.amax(2)
+    blocks_RNE = _blocks(size_RC)
+    scales_RN = blocks_RNE.amax(2)
     # A block of zeros has no scale; any will do.
     inverse_RN = 1.0 / torch.where(scales_RN > 0, scales_RN, torch.ones_like(scales_RN))
-    share = (blocks_RNB * inverse_RN[:, :, None]).flatten(1)[:, : size_RC.shape[1]].flatten()
+    share = (blocks_RNE * inverse_RN[:, :, None]).flatten(1)[:, : size_RC.shape[1]].flatten()
     known, lines = levels(key, share.device), _lines(key, share.device)
     decade = share.log10().add_(DECADES).clamp_(0, DECADES - 1).int()
     slope, start = (each.index_select(0, decade) for each in lines)
@@ -201,7 +201,7 @@ def chances(like: Tensor, *, first: int, step: Tensor) -> Int[Tensor, "*S"]:
     return bits.view(like.shape)
 
 
-def _blocks(rows_RC: Float[Tensor, "R C"]) -> Float[Tensor, "R N B"]:
+def _blocks(rows_RC: Float[Tensor, "R C"]) -> Float[Tensor, "R N E"]:
     """Return rows in blocks, the last of each filled up with zeros."""
     missing = -rows_RC.shape[1] % BLOCK
     return F.pad(rows_RC, (0, missing)).view(len(rows_RC), -(-rows_RC.shape[1] // BLOCK), BLOCK)
