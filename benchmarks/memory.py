@@ -4,11 +4,12 @@
 """
 
 import argparse
+import gc
 import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from shapes import shape
@@ -17,7 +18,7 @@ from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.model.loss import CHUNK_TOKENS
-from growlm.model.memory import CUDA, Load, Setup, needs
+from growlm.model.memory import CUDA, Load, Moments, Setup, needs
 from growlm.model.recompute import MODES, Checkpointing
 from growlm.optim.adamw import AdamWSettings, adamw
 from growlm.training.device import compile_layers, describe, settled_kernel
@@ -95,10 +96,12 @@ def cases(
 
 
 def measured(
-    config: GPTConfig, mode: Checkpointing, load: Load, *, compiled: bool
+    config: GPTConfig, mode: Checkpointing, load: Load, *, moments: Moments, compiled: bool
 ) -> tuple[int, int]:
     """Return the most bytes allocated and reserved in a step."""
     device = torch.device("cuda")
+    torch._dynamo.reset()
+    gc.collect()  # compiled layers refer to each other: the case before would still be there
     torch.cuda.empty_cache()
     model = GPT(config).to(device)
     initialize(model, torch.Generator(device).manual_seed(1))
@@ -106,7 +109,7 @@ def measured(
     model.checkpoint_layers(mode)
     if compiled:
         compile_layers(model)
-    optimizer = adamw(model, OPTIMIZER)
+    optimizer = adamw(model, replace(OPTIMIZER, moments=moments))
     settings = StepSettings(micro_sequences=load.sequences, clip_norm=1.0, clip_value=None)
     size = (load.sequences * MICRO_BATCHES, load.context + 1)
     batch = Batch(
@@ -120,20 +123,30 @@ def measured(
     return found.peak_allocated_bytes, found.peak_reserved_bytes
 
 
-def row(name: str, config: GPTConfig, *, mode: Checkpointing, load: Load, compiled: bool) -> Row:
+def row(
+    name: str,
+    config: GPTConfig,
+    *,
+    mode: Checkpointing,
+    load: Load,
+    moments: Moments,
+    compiled: bool,
+) -> Row:
     """Return one case, planned and measured."""
     setup = Setup(
         load=load,
         accumulates=True,
         chunk_tokens=CHUNK_TOKENS,
         checkpointing=mode,
-        moments="float32",
+        checkpointed=config.layers,
+        moments=moments,
         muon=False,
+        average=False,
         sharding="replicated",
         devices=1,
         numbers=CUDA,
     )
-    allocated, reserved = measured(config, mode, load, compiled=compiled)
+    allocated, reserved = measured(config, mode, load, moments=moments, compiled=compiled)
     return Row(
         shape=name,
         checkpointing=mode,
@@ -152,6 +165,9 @@ def main() -> None:
     )
     parser.add_argument("--layers", type=int, nargs="+", default=[6, 18])
     parser.add_argument("--contexts", type=int, nargs="+", default=[512, 1_024, 2_048])
+    parser.add_argument(
+        "--moments", choices=get_args(Moments), default="float32", help="what AdamW's are held in"
+    )
     parser.add_argument("--eager", action="store_true", help="leave layers uncompiled")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     options = parser.parse_args()
@@ -160,7 +176,8 @@ def main() -> None:
     print(describe(torch.device("cuda")))
     found = cases(options.sequences, layers=options.layers, contexts=options.contexts)
     for name, config, mode, load in found:
-        case = row(name, config, mode=mode, load=load, compiled=not options.eager)
+        told: dict[str, Any] = {"moments": options.moments, "compiled": not options.eager}
+        case = row(name, config, mode=mode, load=load, **told)
         if options.json:
             print(json.dumps({**asdict(case), "error": case.error}))
         else:

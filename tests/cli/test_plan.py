@@ -22,16 +22,34 @@ def planned(growlm):
     return run
 
 
-def test_the_published_child_does_not_fit_16_gib_whole_and_it_says_what_does(planned):
-    stage = planned(*POD)["gpt-1.1b"]
+def test_the_published_child_does_not_fit_16_gib_whole(planned):
+    stage = planned(*POD[:-2])["gpt-1.1b"]
     state = ("parameters", "gradients", "moments")
     held = sum(stage["needs"][name] for name in state)
     assert held == pytest.approx(16 * stage["parameters"], rel=1e-5)
-    assert not stage["fits"]
-    assert stage["largest_micro_batch"] is None
+    assert (stage["sharding"], stage["fits"], stage["largest_micro_batch"]) == ("none", False, None)
     assert all(way["bytes"] <= 2**34 for way in stage["ways"])
-    assert stage["ways"][0]["sharding"] != "replicated"
-    assert stage["ways"][0]["settings"][-1] in {"sharding=zero1", "sharding=zero3"}
+    assert {way["sharding"] for way in stage["ways"]} == {"none"}
+    assert {way["moments"] for way in stage["ways"]} <= {"bfloat16", "8bit"}
+
+
+def test_many_devices_hold_what_they_would_under_torchrun(planned):
+    whole = planned(*POD[:-2])["gpt-1.1b"]["needs"]
+    found = {
+        sharding: planned(*POD, "--devices-per-node", 8, "--set", f"sharding={sharding}")[
+            "gpt-1.1b"
+        ]
+        for sharding in ("zero1", "hybrid", "zero3")
+    }
+    assert planned(*POD)["gpt-1.1b"]["needs"] == found["zero1"]["needs"]
+    for sharding, shards in (("zero1", 32), ("hybrid", 8), ("zero3", 32)):
+        assert found[sharding]["sharding"] == sharding
+        for part in ("parameters", "moments"):
+            assert found[sharding]["needs"][part] == -(-whole[part] // shards)
+    assert found["zero1"]["needs"]["gradients"] == whole["gradients"]
+    assert found["hybrid"]["needs"]["gradients"] == -(-whole["gradients"] // 8)
+    for sharding, ways in (("zero1", {"zero1", "zero3"}), ("zero3", {"zero3"})):
+        assert {way["sharding"] for way in found[sharding]["ways"]} <= ways
 
 
 def test_a_larger_context_needs_more(planned):
@@ -46,19 +64,27 @@ def test_a_larger_context_needs_more(planned):
 
 
 def test_every_way_that_is_told_fits_when_it_is_asked_for(planned, recipe, setting):
-    words = ("plan", recipe, "--on", "cpu", "--device-memory")
-    roomy = planned(*words, "1GiB")["grown"]
+    deep = setting(
+        "stage.base.model={layers = 6, heads = 2, width = 64}",
+        'stage.grown.grow={from = "base", layers = 12}',
+        *("stage.base.context=128", "stage.base.batch=512", "stage.base.tokens=4096"),
+    )
+    words = ("plan", recipe, *deep, "--on", "cpu", "--device-memory")
+    roomy = planned(*words, "1GiB")["base"]
     assert (roomy["fits"], roomy["ways"], roomy["assumed"]) == (True, [], {})
-    for memory in (roomy["bytes"] - 1, roomy["bytes"] // 2):
-        stage = planned(*words, f"{memory}B")["grown"]
+    kinds = set()
+    for memory in (roomy["bytes"] - 1, int(0.7 * roomy["bytes"]), roomy["bytes"] // 2):
+        stage = planned(*words, f"{memory}B")["base"]
         assert not stage["fits"]
         for way in stage["ways"]:
-            asked = planned(*words, f"{memory}B", *setting(*way["settings"]))["grown"]
+            asked = planned(*words, f"{memory}B", *setting(*way["settings"]))["base"]
             assert (asked["fits"], asked["bytes"]) == (True, way["bytes"])
+            kinds |= {way["checkpointing"], way["moments"]}
+    assert kinds >= {"none", "budget", "bfloat16", "8bit"}
 
 
 def test_of_two_ways_none_is_the_other_and_more(planned):
-    order = ("replicated", "zero-1", "zero-3", "none", "selective", "full")
+    order = ("zero1", "zero3", "none", "selective", "budget", "full")
     order += ("float32", "bfloat16", "8bit")
     levers = ("sharding", "checkpointing", "moments")
     ways = [
@@ -106,6 +132,17 @@ def test_the_table_says_what_is_assumed_and_what_is_unknown(growlm, recipe):
     assert growlm("plan", recipe, "--device-memory", "16GiB", "--quiet").stdout == ""
 
 
+def test_a_run_that_would_be_refused_is_told_so(growlm, recipe, monkeypatch):
+    monkeypatch.setattr("growlm.pipeline.planning.free_bytes", lambda _: 2**10)
+    words = ("plan", recipe, "--device-memory", "1GiB")
+    done = growlm(*words)
+    assert "note: here the run would be refused: its checkpoints need" in done.stdout
+    assert "on a disk with 1.0 KiB free" in done.stdout
+    done = growlm(*words, "--devices", 2, "--set", "stage.base.ema.decay=0.9")
+    assert "on these devices the run would be refused: expected a single process" in done.stdout
+    assert "moving average of the weights" in done.stdout
+
+
 def test_a_stage_that_nothing_makes_fit_is_told_so(growlm, recipe):
     done = growlm("plan", recipe, "--device-memory", "1KiB")
     assert "base: nothing that growlm knows makes it fit" in done.stdout
@@ -118,6 +155,10 @@ def test_a_stage_that_nothing_makes_fit_is_told_so(growlm, recipe):
             ("--device-memory", "16G"),
             "--device-memory to be a size such as 16GiB, 512MiB or 80GB; got '16G'. "
             "Try --device-memory 16GiB.",
+        ),
+        (
+            ("--device-memory", "1GB", "--devices", "12", "--devices-per-node", "8"),
+            "--devices to be a multiple of --devices-per-node 8; got 12. Try --devices 16.",
         ),
         (
             ("--device-memory", "1GB", "--price", "cheap"),

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,10 +16,12 @@ from growlm.model.memory import (
     Load,
     Setup,
     activations,
+    layers_within,
     loss,
     moments_bytes,
     needs,
     tensors,
+    within,
 )
 from growlm.model.recompute import MODES
 from growlm.optim.adamw import AdamWSettings, adamw
@@ -57,10 +60,10 @@ SETTINGS = AdamWSettings(peak_lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay
 def forward(tiny_config, tiny_model, live, drawn):
     """A function: changes, mode -> config, what a forward pass kept beside its hidden states."""
 
-    def run(changes, mode, *, masked=False):
+    def run(changes, mode, *, masked=False, first=None):
         config = tiny_config(**{"mlp": 40, **changes})
         model = tiny_model(config).train()
-        model.checkpoint_layers(mode)
+        model.checkpoint_layers(mode, first=first)
         ids = torch.randint(0, 61, (2, 12), generator=torch.Generator().manual_seed(2))
         documents = (torch.arange(12) >= 5).long().repeat(2, 1) if masked else None
         before = [ids] if documents is None else [ids, documents]
@@ -78,6 +81,32 @@ def test_activations_are_those_that_a_forward_pass_keeps(forward, changes, mode)
     config, kept = forward(changes, mode)
     found = activations(config, Load(sequences=2, context=12), mode, CPU)
     assert found.kept == kept
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize("changes", [*SHAPES[:3], *OTHERS[1:5]], ids=str)
+def test_activations_are_those_of_the_first_layers_computed_again_and_the_others(
+    forward, changes, first
+):
+    load = Load(sequences=2, context=12)
+    config, kept = forward({**changes, "layers": 3}, "full", first=first)
+    found = activations(config, load, "full", CPU, first=first)
+    assert found.kept == kept
+    assert within(config, load, CPU, first=first) == found.layers
+
+
+def test_as_few_layers_as_need_be_are_computed_again(tiny_config):
+    config, load = tiny_config(layers=6), Load(sequences=2, context=12)
+    held = [within(config, load, CUDA, first=first) for first in range(7)]
+    steps = {before - after for before, after in pairwise(held[:-1])}
+    assert len(steps) == 1
+    # Only with all of them is there none behind the one that is computed again.
+    assert held[6] == held[5]
+    for first, most in enumerate(held[:6]):
+        assert layers_within(config, load, CUDA, budget=float(most)) == first
+        assert layers_within(config, load, CUDA, budget=most / held[0]) == first
+    assert layers_within(config, load, CUDA, budget=held[6] - 1.0) is None
+    assert layers_within(config, load, CUDA, budget=1.0) == 0
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -149,8 +178,10 @@ PLAIN = Setup(
     accumulates=True,
     chunk_tokens=2_048,
     checkpointing="none",
+    checkpointed=0,
     moments="float32",
     muon=False,
+    average=False,
     sharding="replicated",
     devices=1,
     numbers=CPU,
@@ -177,14 +208,14 @@ def test_the_loss_holds_gradients_and_one_chunk(tiny_config, live, tokens, width
     assert 0 <= vectors <= 32 * chunk
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "first"), [*((mode, 6) for mode in MODES), ("full", 2)])
 @pytest.mark.parametrize("accumulates", [True, False])
 def test_the_peak_of_a_step_is_that_of_its_tensors(
-    tiny_config, tiny_model, live, *, mode, accumulates
+    tiny_config, tiny_model, live, *, mode, first, accumulates
 ):
     config = tiny_config(layers=6, width=64, head_width=32, mlp=256)
     model = tiny_model(config).train()
-    model.checkpoint_layers(mode)
+    model.checkpoint_layers(mode, first=first)
     ids = torch.randint(0, 61, (4, 33), generator=torch.Generator().manual_seed(2))
     with live(ids, *model.parameters(), *model.buffers()) as held:
         for _ in range(2 if accumulates else 1):
@@ -194,7 +225,8 @@ def test_the_peak_of_a_step_is_that_of_its_tensors(
             ).backward()
             del hidden
     load = Load(sequences=4, context=32)
-    found = needs(config, replace(PLAIN, load=load, accumulates=accumulates, checkpointing=mode))
+    setup = replace(PLAIN, load=load, accumulates=accumulates, checkpointing=mode)
+    found = needs(config, replace(setup, checkpointed=first))
     static = found.parameters + found.moments + found.buffers
     assert found.peak - static == pytest.approx(held.peak, rel=0.1)
 

@@ -25,10 +25,10 @@ DROPOUTS = {
 def step(tiny_config, tiny_model, live, drawn):
     """A function: changes, mode -> (loss, gradients by name, peak of what was held)."""
 
-    def run(changes, mode, *, peaks=False):
+    def run(changes, mode, *, peaks=False, first=None):
         config = tiny_config(**changes)
         model = tiny_model(config).train()
-        model.checkpoint_layers(mode)
+        model.checkpoint_layers(mode, first=first)
         ids = torch.randint(0, 61, (2, 17), generator=torch.Generator().manual_seed(2))
         drawn(5)
         with live(ids, *model.parameters(), *model.buffers(), peaks=peaks) as held:
@@ -52,6 +52,22 @@ def test_gradients_are_those_of_a_layer_that_keeps_everything(step, shape, dropo
         assert torch.equal(found, loss)
         for name, gradient in gradients.items():
             assert torch.equal(others[name], gradient), (mode, name)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_only_the_first_layers_may_be_computed_again(step, first):
+    changes = {**SHAPES["alibi"], **DROPOUTS["attention dropped too"], "layers": 3}
+    loss, gradients, _ = step(changes, "none")
+    found, others, _ = step(changes, "full", first=first)
+    assert torch.equal(found, loss)
+    for name, gradient in gradients.items():
+        assert torch.equal(others[name], gradient), name
+
+
+def test_of_the_layers_the_first_ones_are_computed_again(tiny_config, tiny_model):
+    model = tiny_model(tiny_config(layers=3))
+    model.checkpoint_layers("full", first=2)
+    assert [layer.checkpointing for layer in model.layers] == ["full", "full", "none"]
 
 
 @pytest.mark.parametrize("shape", ["alibi", "rotary"])

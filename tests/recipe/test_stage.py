@@ -35,7 +35,7 @@ def test_a_layer_keeps_everything_unless_a_stage_says_what() -> None:
     for mode in ("none", "selective", "full"):
         found = Stage.model_validate({**rest, "activation_checkpointing": mode})
         assert found.activation_checkpointing == mode
-    with pytest.raises(pydantic.ValidationError, match="'none', 'selective' or 'full'"):
+    with pytest.raises(pydantic.ValidationError, match="'none', 'selective', 'full' or 'budget'"):
         Stage.model_validate({**rest, "activation_checkpointing": "some"})
 
 
@@ -45,3 +45,16 @@ def test_documents_are_masked_where_a_stage_says_so_in_so_many_words() -> None:
     assert Stage.model_validate({**rest, "document_masking": True}).document_masking is True
     with pytest.raises(pydantic.ValidationError, match="document_masking"):
         Stage.model_validate({**rest, "document_masking": 1})
+
+
+def test_a_budget_is_a_share_or_bytes() -> None:
+    rest = {**REST, "model": MODEL, "tokens": 64, "activation_checkpointing": "budget"}
+    for given, budget in ((0.5, 0.5), ("1.5GiB", 1.5 * 2**30), ("512MiB", 2.0**29), ("1GB", 1e9)):
+        found = Stage.model_validate({**rest, "activation_budget": given})
+        assert found.activation_budget == budget
+    with pytest.raises(pydantic.ValidationError, match="a share up to 1, or a size such as 16GiB"):
+        Stage.model_validate({**rest, "activation_budget": "half"})
+    with pytest.raises(pydantic.ValidationError, match="to have an activation_budget where"):
+        Stage.model_validate(rest)
+    with pytest.raises(pydantic.ValidationError, match="to leave activation_budget out where"):
+        Stage.model_validate({**rest, "activation_checkpointing": "full", "activation_budget": 0.5})

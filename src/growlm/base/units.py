@@ -13,6 +13,8 @@ SIZES = {
     **{f"{letter}iB": 1_024**power for power, letter in enumerate("KMGT", start=1)},
 }
 
+SIZE_PATTERN = r"^([0-9]+(?:\.[0-9]+)?) ?([KMGT]?i?B)$"
+
 
 def parse_count(text: str) -> int:
     """Return the whole number behind a count.
@@ -41,7 +43,7 @@ def parse_bytes(text: str) -> int:
     Raises:
         ValueError: It is not a number with a unit, from B to TB and TiB, or not a whole one.
     """
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?i?B)", text)
+    found = re.fullmatch(SIZE_PATTERN, text)
     if found is None or found[2] not in SIZES:
         raise ValueError("a size such as 16GiB, 512MiB or 80GB")
     value = Fraction(found[1]) * SIZES[found[2]]

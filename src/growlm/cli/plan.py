@@ -17,6 +17,8 @@ from growlm.pipeline import planning
 from growlm.pipeline.folder import owned
 from growlm.pipeline.open import plan_of
 
+NOTHING = format_bytes(0)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -30,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="N",
         help="how many share each batch (1)",
+    )
+    parser.add_argument(
+        "--devices-per-node",
+        type=whole_number("--devices-per-node"),
+        default=None,
+        metavar="N",
+        help="how many of them are in one node, for sharding = hybrid (all)",
     )
     parser.add_argument(
         "--on",
@@ -99,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_of(options.recipe, options.overrides)
     path: Path = options.out or Path("runs") / plan.experiment.name
     folder = owned(path, name=plan.experiment.name)
-    found = planning.outlook(plan, machine, assumption, folder)
+    found = planning.outlook(plan, machine, assumption, path=path, folder=folder)
     if options.json:
         print(json.dumps(found.as_dict()))
     elif not options.quiet:
@@ -108,11 +117,23 @@ def run(options: argparse.Namespace) -> int:
 
 
 def machine_of(options: argparse.Namespace) -> planning.Machine:
-    """Return the devices that a command line names."""
+    """Return the devices that a command line names.
+
+    Raises:
+        RecipeError: They do not make whole nodes.
+    """
+    node = options.devices_per_node or options.devices
+    if options.devices % node:
+        raise RecipeError(
+            f"--devices to be a multiple of --devices-per-node {node}",
+            got=str(options.devices),
+            fix=f"--devices {-(-options.devices // node) * node}",
+        )
     return planning.Machine(
         place=options.on,
         memory_bytes=options.device_memory,
         devices=options.devices,
+        node_devices=node,
         price_per_hour=options.price,
     )
 
@@ -149,20 +170,23 @@ def _print(found: planning.Outlook, recipe: Path) -> None:
         if not stage.fits:
             _print_ways(stage)
     print_table(_costs(found))
-    for text in (text for stage in found.stages for text in stage.notes):
+    for text in (*found.notes, *(text for stage in found.stages for text in stage.notes)):
         print(f"note: {text}")
 
 
 def _memory(found: planning.Outlook) -> Table:
     table = Table("", *(stage.name for stage in found.stages))
     for label, cell in _ROWS.items():
-        table.add_row(label, *map(cell, found.stages))
+        cells = [cell(stage) for stage in found.stages]
+        if any(each != NOTHING for each in cells):
+            table.add_row(label, *cells)
     for label in dict.fromkeys(name for stage in found.stages for name in stage.assumed):
         cells = [format_bytes(stage.assumed.get(label, 0)) for stage in found.stages]
         table.add_row(f"{label} (assumed, not measured)", *cells)
     table.add_row("needed", *(format_bytes(stage.bytes) for stage in found.stages))
     table.add_row("fits", *("yes" if stage.fits else "no" for stage in found.stages))
     table.add_row("largest micro-batch that fits", *map(_largest, found.stages))
+    table.add_row("its checkpoints on the disk", *map(_disk, found.stages))
     return table
 
 
@@ -172,11 +196,14 @@ def _part(name: str) -> Callable[[planning.StageOutlook], str]:
 
 _ROWS: dict[str, Callable[[planning.StageOutlook], str]] = {
     "micro-batch, tokens": lambda stage: f"{stage.micro_batch:,} x {stage.micro_batches:,}",
-    "activation checkpointing": lambda stage: stage.checkpointing,
+    "activation checkpointing": lambda stage: _kept(stage, stage.layers),
+    "sharding": lambda stage: stage.sharding,
+    "numbers of the moments": lambda stage: stage.moments,
     "parameters": _part("parameters"),
     "gradients": _part("gradients"),
     "moments": _part("moments"),
     "working copies of the weights": _part("working_copies"),
+    "moving average of the weights": _part("average"),
     "buffers": _part("buffers"),
     "attention bias, places": _part("places"),
     "activations": _part("activations"),
@@ -186,6 +213,16 @@ _ROWS: dict[str, Callable[[planning.StageOutlook], str]] = {
         f"{format_bytes(stage.needs.peak)}, in the {stage.needs.moment}"
     ),
 }
+
+
+def _disk(stage: planning.StageOutlook) -> str:
+    return format_bytes(stage.disk_bytes)
+
+
+def _kept(stage: planning.StageOutlook | planning.Way, layers: int) -> str:
+    if stage.checkpointing != "budget":
+        return stage.checkpointing
+    return f"budget: full in {stage.checkpointed} of {layers} layers"
 
 
 def _largest(stage: planning.StageOutlook) -> str:
@@ -201,7 +238,7 @@ def _print_ways(stage: planning.StageOutlook) -> None:
     table = Table("micro-batch", "activation checkpointing", "sharding", "moments", "needed")
     table.add_column("time added (assumed)")
     for way in stage.ways:
-        choices = (way.checkpointing, way.sharding, way.moments)
+        choices = (_kept(way, stage.layers), way.sharding, way.moments)
         cells = [format_bytes(way.bytes), f"{way.slowdown:.0%}"]
         table.add_row(f"{way.micro_batch:,}", *choices, *cells)
     print_table(table)

@@ -41,10 +41,16 @@ class GPT(nn.Module):
             None if config.tied else Linear(config.width, config.padded_vocab_size, bias=False)
         )
 
-    def checkpoint_layers(self, checkpointing: Checkpointing) -> None:
-        """Say what every layer keeps for the backward pass; the rest it computes again."""
-        for layer in self.layers:
-            cast(Layer, layer).checkpointing = checkpointing
+    def checkpoint_layers(self, checkpointing: Checkpointing, *, first: int | None = None) -> None:
+        """Say what layers keep for the backward pass; the rest they compute again.
+
+        Args:
+            checkpointing: What they keep.
+            first: How many of them, the first ones; the others keep everything. All when absent.
+        """
+        for number, layer in enumerate(self.layers):
+            lean = first is None or number < first
+            cast(Layer, layer).checkpointing = checkpointing if lean else "none"
 
     @property
     def head_weight(self) -> Float[Tensor, "V D"]:

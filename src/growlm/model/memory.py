@@ -94,6 +94,10 @@ class Activations:
     """The attention bias or the rotary angles, which all layers share, and learned places."""
     last_norm: int
     """Of the norm behind the layers."""
+    first_layer: int
+    """Of the first layer."""
+    last_layer: int
+    """Of the last layer."""
     one_layer: int
     """Beside what it kept, when the backward pass computes a layer again; 0 if it does not."""
 
@@ -116,7 +120,12 @@ class Loss:
 
 
 def activations(
-    config: GPTConfig, load: Load, checkpointing: Checkpointing, numbers: Numbers
+    config: GPTConfig,
+    load: Load,
+    checkpointing: Checkpointing,
+    numbers: Numbers,
+    *,
+    first: int | None = None,
 ) -> Activations:
     """Return what a forward pass of all layers keeps.
 
@@ -125,7 +134,11 @@ def activations(
         load: What it is given.
         checkpointing: What layers keep.
         numbers: How the device holds it.
+        first: How many layers keep only that, the first ones; the others keep everything. All of
+            them when absent.
     """
+    lean = config.layers if first is None or checkpointing == "none" else first
+    checkpointing = checkpointing if lean else "none"
     parts = layer_parts(config, load, numbers)
     whole, first = sum(parts.values()), parts["input"]
     products = _products(config, load, numbers)
@@ -136,11 +149,48 @@ def activations(
     unsaved = checkpointing == "none" and _in_matrices(config, numbers)
     again = {"none": 0, "selective": whole - first - both, "full": whole - first}
     return Activations(
-        layers=config.layers * kept,
+        layers=lean * kept + (config.layers - lean) * whole,
         places=_places(config, load, numbers, dropped=unsaved),
         last_norm=load.tokens * config.width * WIDE + _norm(config, load, numbers),
+        first_layer=kept,
+        last_layer=kept if lean == config.layers else whole,
         one_layer=again[checkpointing],
     )
+
+
+def layers_within(config: GPTConfig, load: Load, numbers: Numbers, *, budget: float) -> int | None:
+    """Return how many layers must be computed again for what all layers keep to fit a budget.
+
+    They are the first ones: the backward pass comes to them last, so that the one it computes again
+    finds the room of the layers behind it, which are done. Only where all are computed again does
+    that one come on top.
+
+    Args:
+        config: The shape.
+        load: What one forward pass is given.
+        numbers: How the device holds it.
+        budget: Bytes; or, up to 1, a share of what all layers keep when they keep everything.
+
+    Returns:
+        As said; None if the budget is too small even then.
+    """
+    wanted = (within(config, load, numbers, first=first) for first in range(config.layers + 1))
+    whole = within(config, load, numbers, first=0)
+    most = budget * whole if budget <= 1.0 else budget
+    return next((first for first, held in enumerate(wanted) if held <= most), None)
+
+
+def within(config: GPTConfig, load: Load, numbers: Numbers, *, first: int) -> int:
+    """Return what all layers keep at most, if so many of the first ones are computed again.
+
+    Args:
+        config: The shape.
+        load: What one forward pass is given.
+        numbers: How the device holds it.
+        first: How many.
+    """
+    held = activations(config, load, "full", numbers, first=first)
+    return held.layers + (held.one_layer if first == config.layers else 0)
 
 
 def layer_parts(config: GPTConfig, load: Load, numbers: Numbers) -> dict[str, int]:
@@ -300,9 +350,13 @@ class Setup:
     """Whether a step has several micro-batches, so that gradients wait while the next one runs."""
     chunk_tokens: int
     checkpointing: Checkpointing
+    checkpointed: int
+    """How many layers, the first ones, keep only what that says; the others keep everything."""
     moments: Moments
     muon: bool
     """Whether matrices of layers have a momentum alone, in float32."""
+    average: bool
+    """Whether a moving average of the weights is kept beside them."""
     sharding: Sharding
     devices: int
     """That share the state: all of them, or of a node where nodes hold the same."""
@@ -318,6 +372,8 @@ class Needs:
     moments: int
     working_copies: int
     """Of the weights, in the numbers that products read; 0 where these are float32."""
+    average: int
+    """The moving average of the weights, where one is kept."""
     buffers: int
     """What a model has beside its parameters: ALiBi's slopes."""
     places: int
@@ -342,18 +398,22 @@ def needs(config: GPTConfig, setup: Setup) -> Needs:
         setup: How it is trained.
     """
     load, numbers = setup.load, setup.numbers
-    held = activations(config, load, setup.checkpointing, numbers)
+    lean = 0 if setup.checkpointing == "none" else setup.checkpointed
+    held = activations(config, load, setup.checkpointing, numbers, first=lean)
     ends = loss(config, load.tokens, chunk_tokens=setup.chunk_tokens, numbers=numbers)
     weights, gradients, moments = _state(config, setup)
     copies = _copies(config, setup)
     buffers = WIDE * config.heads
     hidden = load.tokens * config.width
-    passing = _passing(config, load, numbers) + held.one_layer
-    static = weights + moments + buffers + (gradients if setup.accumulates else 0)
+    passing = _passing(config, load, numbers)
+    average = weights if setup.average else 0
+    static = weights + moments + average + buffers + (gradients if setup.accumulates else 0)
     grown = 0 if setup.accumulates else gradients
-    own = grown and WIDE * (layer_matrix_parameters(config) + layer_vector_parameters(config))
+    layer = grown and WIDE * (layer_matrix_parameters(config) + layer_vector_parameters(config))
     head = min(grown, config.padded_vocab_size * config.width * WIDE)
-    kept_copies = copies if setup.checkpointing == "none" else _gathered(config, setup)
+    others = config.layers - lean
+    gathered = _gathered(config, setup)
+    kept_copies = gathered + (copies - gathered) * others // config.layers
     chunks = ends.gradients + ends.head_copy + ends.chunk
     moment_of: dict[Moment, int] = {
         "forward": copies + held.kept + hidden * WIDE,
@@ -361,8 +421,13 @@ def needs(config: GPTConfig, setup: Setup) -> Needs:
         "backward": kept_copies
         + max(
             held.kept + 2 * ends.gradients,
-            held.kept + head + passing,
-            held.kept // config.layers + grown - own + passing,
+            held.kept + head + passing + (0 if others else held.one_layer),
+            # At the last of the layers that are computed again, those behind it are done.
+            (held.kept - others * held.last_layer + head + others * layer + passing)
+            + held.one_layer
+            if lean
+            else 0,
+            held.first_layer + held.places + grown - layer + passing + held.one_layer,
         ),
         "update": grown + _updating(config, setup.moments),
     }
@@ -372,11 +437,12 @@ def needs(config: GPTConfig, setup: Setup) -> Needs:
         gradients=gradients,
         moments=moments,
         working_copies=copies,
+        average=average,
         buffers=buffers,
         places=held.places,
         activations=held.layers + held.last_norm,
         loss=chunks,
-        backward=passing,
+        backward=passing + held.one_layer,
         peak=static + moment_of[widest],
         moment=widest,
     )

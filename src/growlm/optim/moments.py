@@ -83,8 +83,11 @@ def _scales_like(parameter: Tensor) -> Tensor:
     return zeros(shape, device_mesh=parts.device_mesh, placements=parts.placements)
 
 
+HERE = torch.device("cpu")
+
+
 @cache
-def levels(key: str) -> Float[Tensor, "L"]:
+def levels(key: str, device: torch.device = HERE) -> Float[Tensor, "L"]:
     """Return what the codes of 8 bits stand for, over the scale of their block, from 0 to 1.
 
     The dynamic data type of Dettmers et al. (arXiv:2110.02861, after arXiv:1511.04561): each power
@@ -98,15 +101,23 @@ def levels(key: str) -> Float[Tensor, "L"]:
         for decade in range(DECADES)
         for part in range(coarsest << decade)
     ]
-    return torch.tensor([0.0, *found[:-1], 1.0])
+    return torch.tensor([0.0, *found[:-1], 1.0], device=device)
 
 
 @cache
-def _lines(key: str) -> tuple[Float[Tensor, "D"], Float[Tensor, "D"]]:
+def _shares(key: str, device: torch.device) -> Float[Tensor, "L"]:
+    """Return what every code stands for, over its block's scale, before it is squared."""
+    known = levels(key, device)
+    return torch.cat([-known.flip(0)[:-1], known]) if key == FIRST else known
+
+
+@cache
+def _lines(key: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return, for each power of ten, the line from a share to the place of the level below it."""
     parts = COARSEST[key] * 2.0 ** torch.arange(DECADES)
     slopes = parts / 9.0 * 10.0 ** (DECADES - torch.arange(DECADES))
-    return slopes, 0.5 + parts - COARSEST[key] - parts / 9.0
+    starts = 0.5 + parts - COARSEST[key] - parts / 9.0
+    return slopes.to(device), starts.to(device)
 
 
 def numbers(key: str, held: Tensor, scales: Tensor | None) -> Tensor:
@@ -119,9 +130,8 @@ def numbers(key: str, held: Tensor, scales: Tensor | None) -> Tensor:
     """
     if scales is None:
         return held.to(torch.promote_types(held.dtype, torch.float32))
-    known = levels(key)
-    known = torch.cat([-known.flip(0)[:-1], known]) if key == FIRST else known
-    share = known.to(held.device).index_select(0, held.flatten().int()).view(held.shape)
+    known = _shares(key, held.device)
+    share = known.index_select(0, held.flatten().int()).view(held.shape)
     found = (_blocks(share) * scales[:, :, None]).flatten(1)[:, : held.shape[1]]
     return found if key == FIRST else found.square()
 
@@ -137,12 +147,12 @@ def in_8_bits(
         chance_RC: Low bits that decide which neighbour is taken; the nearer one without.
     """
     size_RC = value_RC.float().abs() if key == FIRST else value_RC.float().sqrt()
-    blocks_RNB = _blocks(size_RC)
-    scales_RN = blocks_RNB.amax(2)
+    blocks_RNE = _blocks(size_RC)
+    scales_RN = blocks_RNE.amax(2)
     # A block of zeros has no scale; any will do.
     inverse_RN = 1.0 / torch.where(scales_RN > 0, scales_RN, torch.ones_like(scales_RN))
-    share = (blocks_RNB * inverse_RN[:, :, None]).flatten(1)[:, : size_RC.shape[1]].flatten()
-    known, lines = levels(key).to(share.device), [each.to(share.device) for each in _lines(key)]
+    share = (blocks_RNE * inverse_RN[:, :, None]).flatten(1)[:, : size_RC.shape[1]].flatten()
+    known, lines = levels(key, share.device), _lines(key, share.device)
     decade = share.log10().add_(DECADES).clamp_(0, DECADES - 1).int()
     slope, start = (each.index_select(0, decade) for each in lines)
     below = (share * slope).add_(start).floor_().clamp_(0, len(known) - 2).int()
@@ -191,7 +201,7 @@ def chances(like: Tensor, *, first: int, step: Tensor) -> Int[Tensor, "*S"]:
     return bits.view(like.shape)
 
 
-def _blocks(rows_RC: Float[Tensor, "R C"]) -> Float[Tensor, "R N B"]:
+def _blocks(rows_RC: Float[Tensor, "R C"]) -> Float[Tensor, "R N E"]:
     """Return rows in blocks, the last of each filled up with zeros."""
     missing = -rows_RC.shape[1] % BLOCK
     return F.pad(rows_RC, (0, missing)).view(len(rows_RC), -(-rows_RC.shape[1] // BLOCK), BLOCK)

@@ -16,6 +16,7 @@ from growlm.optim.ema import Ema
 from growlm.pipeline.data import check_same_data, position
 from growlm.pipeline.keeping import latest_checkpoint, step_checkpoints
 from growlm.pipeline.optimizing import optimizer_of
+from growlm.pipeline.recomputing import NUMBERS, layers_of
 from growlm.pipeline.stagejob import Training
 from growlm.pipeline.stageplan import StagePlan
 from growlm.runlog import rewind
@@ -45,7 +46,8 @@ def first_state(job: Training, device: torch.device) -> First:
         CorpusError: It read other data.
     """
     model = GPT(job.stage.config)
-    model.checkpoint_layers(job.stage.activation_checkpointing)
+    mode, first = layers_of(job.stage, NUMBERS[device.type])
+    model.checkpoint_layers(mode, first=first)
     # Sharded first: no device needs room for the whole model.
     job.world.shard(model, job.plan.experiment.sharding)
     model.to(device)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from growlm.base.errors import CorpusError, StorageError
@@ -24,6 +25,7 @@ from growlm.pipeline.preparing import (
     source_step,
     tokenizer_step,
 )
+from growlm.pipeline.recomputing import checkpointing_words
 from growlm.pipeline.screening import check_benchmarks, overlap_step, standings_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
@@ -166,15 +168,25 @@ def check_disk(plan: Plan, folder: RunFolder) -> None:
     Raises:
         StorageError: They will not.
     """
-    stages = [stage for stage in plan.stages if not folder.final(stage.name).exists()]
-    needed = int(sum(disk_bytes(stage) for stage in stages) * DISK_MARGIN)
-    free = shutil.disk_usage(folder.path).free
+    needed, free = disk_needed(plan, folder), free_bytes(folder.path)
     if needed > free:
         raise StorageError(
             f"{format_bytes(needed)} free for checkpoints at {folder.path}",
             got=format_bytes(free),
             fix="freeing space, another --out, or fewer checkpoints (stage.keep, stage.keep_every)",
         )
+
+
+def disk_needed(plan: Plan, folder: RunFolder | None) -> int:
+    """Return what checkpoints of the stages that are not done yet will take, with a margin."""
+    stages = [stage for stage in plan.stages if not (folder and folder.final(stage.name).exists())]
+    return int(sum(disk_bytes(stage) for stage in stages) * DISK_MARGIN)
+
+
+def free_bytes(path: Path) -> int:
+    """Return what is free on the disk where a folder lies, or will lie."""
+    there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+    return shutil.disk_usage(there).free
 
 
 def checkpoint_bytes(stage: StagePlan) -> int:
@@ -287,7 +299,7 @@ def _stage_row(stage: StagePlan, data: StageData) -> StageRow:
         heads=stage.config.heads,
         context=stage.context,
         document_masking=stage.document_masking,
-        activation_checkpointing=stage.activation_checkpointing,
+        activation_checkpointing=checkpointing_words(stage),
         vocab_size=stage.config.vocab_size,
         parameters=stage.parameters,
         steps=stage.pace.steps,

@@ -154,6 +154,7 @@ def _stage_plan(
         batch_tokens=stage.batch,
         micro_sequences=_micro_batch(stage) // stage.context,
         activation_checkpointing=stage.activation_checkpointing,
+        activation_budget=stage.activation_budget,
         optimizer=stage.optimizer,
         schedule=schedule,
         rewarm=rewarm_of(stage.schedule.rewarm, schedule, steps=steps),

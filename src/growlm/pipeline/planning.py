@@ -2,29 +2,33 @@
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
+from growlm.base.errors import RecipeError
+from growlm.base.units import format_bytes
 from growlm.model.cost import training_flops_per_token
 from growlm.model.loss import CHUNK_TOKENS
 from growlm.model.memory import (
-    CPU,
-    CUDA,
     Load,
     Moments,
     Needs,
-    Numbers,
     Setup,
     Sharding,
     needs,
+    within,
 )
-from growlm.model.recompute import MODES, Checkpointing
+from growlm.pipeline.checking import check_ranks, disk_bytes, disk_needed, free_bytes
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
+from growlm.pipeline.recomputing import NUMBERS, layers_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.timing import Clock
 from growlm.runlog import Start, read
+from growlm.training.parallel import World
 
 MIB = 2**20
 
@@ -49,10 +53,15 @@ WAYS = 6
 Place = Literal["cuda", "cpu"]
 Known = Literal["stated", "assumed", "measured"]
 
-_NUMBERS: Mapping[Place, Numbers] = {"cuda": CUDA, "cpu": CPU}
+Kept = Literal["none", "selective", "budget", "full"]
+"""What a recipe's ``activation_checkpointing`` can be, from the most kept to the least."""
+
+Dealt = Literal["none", "zero1", "hybrid", "zero3"]
+"""What a recipe's ``sharding`` can be, from the most on each device to the least; none on one."""
+
 _LEVELS: Mapping[str, tuple[str, ...]] = {
-    "sharding": get_args(Sharding),
-    "checkpointing": MODES,
+    "sharding": get_args(Dealt),
+    "checkpointing": get_args(Kept),
     "moments": get_args(Moments),
 }
 
@@ -65,6 +74,8 @@ class Machine:
     memory_bytes: int
     """Of each device."""
     devices: int
+    node_devices: int
+    """Devices of one node, which hold the same as another node's under ``hybrid``."""
     price_per_hour: float | None
     """Of each device."""
 
@@ -97,8 +108,10 @@ class Way:
 
     micro_batch: int
     """Tokens."""
-    sharding: Sharding
-    checkpointing: Checkpointing
+    sharding: Dealt
+    checkpointing: Kept
+    checkpointed: int
+    """Layers that keep only that, where a budget decides."""
     moments: Moments
     bytes: int
     """Of one device, what is assumed included."""
@@ -120,7 +133,12 @@ class StageOutlook:
     """Tokens."""
     micro_batches: int
     """Of one device in one step."""
-    checkpointing: Checkpointing
+    sharding: Dealt
+    checkpointing: Kept
+    checkpointed: int
+    """Layers that keep only that, the first ones."""
+    layers: int
+    moments: Moments
     needs: Needs
     assumed: Mapping[str, int]
     """Bytes that no tensor accounts for, by what they are."""
@@ -140,6 +158,8 @@ class StageOutlook:
     speed: Speed | None
     seconds: float | None
     cost: float | None
+    disk_bytes: int
+    """Of all of its checkpoints that exist at once."""
     notes: tuple[str, ...]
 
 
@@ -150,6 +170,11 @@ class Outlook:
     name: str
     machine: Machine
     stages: tuple[StageOutlook, ...]
+    disk_bytes: int
+    """That checkpoints of the stages that are not done yet will take, with a margin."""
+    free_bytes: int
+    """On the disk where they will lie."""
+    notes: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -157,7 +182,12 @@ class Outlook:
 
 
 def outlook(
-    plan: Plan, machine: Machine, assumption: Assumption, folder: RunFolder | None
+    plan: Plan,
+    machine: Machine,
+    assumption: Assumption,
+    *,
+    path: Path,
+    folder: RunFolder | None,
 ) -> Outlook:
     """Return what a plan needs of a machine, before anything runs.
 
@@ -165,19 +195,44 @@ def outlook(
         plan: The plan.
         machine: The devices.
         assumption: The speed, where no run log knows it.
+        path: Where the run will lie.
         folder: The run's folder if it is there: its run logs know how fast it was.
+
+    Raises:
+        RecipeError: A budget is too small for a stage's layers.
     """
+    needed, free = disk_needed(plan, folder), free_bytes(path)
     return Outlook(
         name=plan.experiment.name,
         machine=machine,
         stages=tuple(
-            _stage(stage, machine, _speed(stage, assumption, folder)) for stage in plan.stages
+            _stage(stage, machine, _speed(stage, assumption, folder), plan.experiment.sharding)
+            for stage in plan.stages
         ),
+        disk_bytes=needed,
+        free_bytes=free,
+        notes=tuple(_warnings(plan, machine, needed=needed, free=free)),
     )
 
 
-def _stage(stage: StagePlan, machine: Machine, speed: Speed | None) -> StageOutlook:
-    setup = _setup(stage, machine)
+def _warnings(plan: Plan, machine: Machine, *, needed: int, free: int) -> Iterator[str]:
+    """Yield why a run would be refused."""
+    try:
+        check_ranks(plan, World(size=machine.devices), allow_fallback=False)
+    except RecipeError as error:
+        yield f"on these devices the run would be refused: {error}"
+    if needed > free:
+        yield (
+            f"here the run would be refused: its checkpoints need {format_bytes(needed)} on a disk "
+            f"with {format_bytes(free)} free"
+        )
+
+
+def _stage(
+    stage: StagePlan, machine: Machine, speed: Speed | None, sharding: Dealt
+) -> StageOutlook:
+    dealt = sharding if machine.devices > 1 else "none"
+    setup = _setup(stage, machine, dealt)
     found = needs(stage.config, setup)
     total = _total(found, machine)
     fits = total <= machine.memory_bytes
@@ -193,13 +248,17 @@ def _stage(stage: StagePlan, machine: Machine, speed: Speed | None) -> StageOutl
         batch=stage.batch_tokens,
         micro_batch=stage.micro_sequences * stage.context,
         micro_batches=_micro_batches(stage, machine, stage.micro_sequences),
+        sharding=dealt,
         checkpointing=stage.activation_checkpointing,
+        checkpointed=setup.checkpointed if setup.checkpointing != "none" else 0,
+        layers=stage.config.layers,
+        moments=stage.optimizer.moments,
         needs=found,
         assumed=_assumed(found, machine),
         bytes=total,
         fits=fits,
         largest_micro_batch=fitting * stage.context if fitting else None,
-        ways=() if fits else _ways(stage, machine, setup),
+        ways=() if fits else _ways(stage, machine, setup, dealt),
         tokens=stage.tokens,
         flops_per_token=stage.flops_per_token,
         flops_per_token_whole=whole,
@@ -207,27 +266,45 @@ def _stage(stage: StagePlan, machine: Machine, speed: Speed | None) -> StageOutl
         speed=speed,
         seconds=seconds,
         cost=cost,
+        disk_bytes=disk_bytes(stage),
         notes=tuple(_notes(stage, machine)),
     )
 
 
-def _setup(stage: StagePlan, machine: Machine) -> Setup:
-    """Return how the recipe says that a stage is trained, every device with all of it."""
+_SHARDINGS: Mapping[Dealt, Sharding] = {
+    "none": "replicated",
+    "zero1": "zero-1",
+    "hybrid": "zero-3",
+    "zero3": "zero-3",
+}
+
+
+def _setup(stage: StagePlan, machine: Machine, dealt: Dealt) -> Setup:
+    """Return how the recipe says that a stage is trained."""
     setup = Setup(
         load=Load(sequences=1, context=stage.context, document_masking=stage.document_masking),
         accumulates=False,
         chunk_tokens=CHUNK_TOKENS,
-        checkpointing=stage.activation_checkpointing,
+        checkpointing="none",
+        checkpointed=0,
         moments=stage.optimizer.moments,
         muon=stage.optimizer.kind == "muon",
-        sharding="replicated",
-        devices=machine.devices,
-        numbers=_NUMBERS[machine.place],
+        average=stage.ema is not None,
+        sharding=_SHARDINGS[dealt],
+        devices=machine.node_devices if dealt == "hybrid" else machine.devices,
+        numbers=NUMBERS[machine.place],
     )
     return _with(setup, stage, machine, stage.micro_sequences)
 
 
 def _with(setup: Setup, stage: StagePlan, machine: Machine, sequences: int) -> Setup:
+    """Return a setup with another micro-batch, in which layers keep what the recipe says."""
+    mode, first = layers_of(stage, setup.numbers, sequences=sequences)
+    changed = _loaded(setup, stage, machine, sequences)
+    return replace(changed, checkpointing=mode, checkpointed=first)
+
+
+def _loaded(setup: Setup, stage: StagePlan, machine: Machine, sequences: int) -> Setup:
     """Return a setup with another micro-batch."""
     return replace(
         setup,
@@ -255,67 +332,113 @@ def _total(found: Needs, machine: Machine) -> int:
 
 
 def _largest(stage: StagePlan, machine: Machine, setup: Setup, *, most: int) -> int | None:
-    """Return the most sequences, a part of the batch, with which a setup fits, or None."""
+    """Return the most sequences, a part of the batch, with which a setup fits, or None.
+
+    A budget in bytes is for the recipe's own micro-batch; with another one, all layers that are
+    computed again stay so.
+    """
     for sequences in range(most, 0, -1):
         if stage.sequences % sequences == 0:
-            changed = _with(setup, stage, machine, sequences)
+            changed = _loaded(setup, stage, machine, sequences)
             if _total(needs(stage.config, changed), machine) <= machine.memory_bytes:
                 return sequences
     return None
 
 
-def _ways(stage: StagePlan, machine: Machine, setup: Setup) -> tuple[Way, ...]:
+def _ways(stage: StagePlan, machine: Machine, setup: Setup, dealt: Dealt) -> tuple[Way, ...]:
     """Return the ways that fit and in which nothing can be left out, cheapest first."""
-    found = list(_fitting(stage, machine, setup))
+    found = list(_fitting(stage, machine, setup, dealt))
     needed = [each for each in found if not any(_spares(other, each) for other in found)]
     needed.sort(key=lambda each: (_level(each, "moments"), each.slowdown))
     return tuple(needed[:WAYS])
 
 
-def _fitting(stage: StagePlan, machine: Machine, setup: Setup) -> Iterator[Way]:
-    shardings = get_args(Sharding) if machine.devices > 1 else ("replicated",)
-    modes = MODES[MODES.index(setup.checkpointing) :]
-    bits = get_args(Moments)
-    bits = bits[:1] if setup.muon else bits[bits.index(setup.moments) :]
-    for sharding, mode, moments in itertools.product(shardings, modes, bits):
-        changed = replace(setup, sharding=sharding, checkpointing=mode, moments=moments)
+def _fitting(stage: StagePlan, machine: Machine, setup: Setup, dealt: Dealt) -> Iterator[Way]:
+    for sharding, mode, moments in itertools.product(
+        _dealt(dealt, machine),
+        _less(stage.activation_checkpointing, get_args(Kept)),
+        ("float32",) if setup.muon else _less(setup.moments, get_args(Moments)),
+    ):
+        changed = replace(
+            setup,
+            sharding=_SHARDINGS[sharding],
+            devices=setup.devices if sharding == "hybrid" else machine.devices,
+            checkpointing="full" if mode == "budget" else mode,
+            checkpointed=stage.config.layers,
+            moments=moments,
+        )
         sequences = _largest(stage, machine, changed, most=stage.micro_sequences)
-        if sequences is not None:
-            yield _way(stage, machine, _with(changed, stage, machine, sequences))
+        if sequences is None:
+            continue
+        fitted = _loaded(changed, stage, machine, sequences)
+        if mode == "budget":
+            fitted = replace(fitted, checkpointed=_fewest(stage, machine, fitted))
+            if fitted.checkpointed in (0, stage.config.layers):
+                continue
+        yield _way(stage, machine, fitted, mode=mode, sharding=sharding)
 
 
-def _way(stage: StagePlan, machine: Machine, setup: Setup) -> Way:
+def _dealt(asked: Dealt, machine: Machine) -> tuple[Dealt, ...]:
+    """Return the sharding that was asked for, and what leaves less on a device."""
+    if machine.devices == 1:
+        return ("none",)
+    # Between the two, hybrid is a matter of the network.
+    return ("zero1", "zero3") if asked == "zero1" else _less(asked, get_args(Dealt))
+
+
+def _less(asked: str, every: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what was asked for, and what takes less memory."""
+    return every[every.index(asked) :]
+
+
+def _fewest(stage: StagePlan, machine: Machine, setup: Setup) -> int:
+    """Return how few of the first layers must be computed again for a setup to fit, if all do."""
+
+    def fits(first: int) -> bool:
+        changed = replace(setup, checkpointed=first)
+        return _total(needs(stage.config, changed), machine) <= machine.memory_bytes
+
+    return bisect_left(range(stage.config.layers), 1, key=fits)
+
+
+def _way(stage: StagePlan, machine: Machine, setup: Setup, *, mode: Kept, sharding: Dealt) -> Way:
     tokens = setup.load.tokens
-    settings = {
-        "micro_batch": tokens if setup.load.sequences != stage.micro_sequences else None,
-        "activation_checkpointing": setup.checkpointing
-        if setup.checkpointing != stage.activation_checkpointing
-        else None,
-        "optimizer.moments": setup.moments if setup.moments != stage.optimizer.moments else None,
+    budget = _budget(stage, setup) if mode == "budget" else None
+    asked = {
+        "micro_batch": (tokens, stage.micro_sequences * stage.context),
+        "activation_checkpointing": (mode, stage.activation_checkpointing),
+        "activation_budget": (budget, None),
+        "optimizer.moments": (setup.moments, stage.optimizer.moments),
     }
-    sharded = setup.sharding != "replicated"
-    sharding = (f"sharding={setup.sharding.replace('-', '')}",) if sharded else ()
+    changes = {key: new for key, (new, old) in asked.items() if new != old}
     return Way(
         micro_batch=tokens,
-        sharding=setup.sharding,
-        checkpointing=setup.checkpointing,
+        sharding=sharding,
+        checkpointing=mode,
+        checkpointed=setup.checkpointed,
         moments=setup.moments,
         bytes=_total(needs(stage.config, setup), machine),
         slowdown=_slowdown(stage, setup),
-        settings=(
-            *(f"stage.{stage.name}.{key}={value}" for key, value in settings.items() if value),
-            *sharding,
-        ),
+        settings=tuple(f"stage.{stage.name}.{key}={value}" for key, value in changes.items()),
     )
+
+
+def _budget(stage: StagePlan, setup: Setup) -> str:
+    """Return the bytes that so many layers computed again keep to, and not one fewer."""
+    held = within(stage.config, setup.load, setup.numbers, first=setup.checkpointed)
+    one_less = within(stage.config, setup.load, setup.numbers, first=setup.checkpointed - 1)
+    rounded = -(-held // MIB)
+    return f"{rounded}MiB" if rounded * MIB < one_less else f"{held}B"
 
 
 def _slowdown(stage: StagePlan, setup: Setup) -> float:
     """Return the time that a setup is taken to add, as a share."""
     halvings = math.log2(stage.micro_sequences / setup.load.sequences)
+    share = setup.checkpointed / stage.config.layers
     again = {
         "none": 0.0,
         "selective": SELECTIVE_SLOWDOWN,
-        "full": _layers_forward(stage) / stage.flops_per_token,
+        "full": share * _layers_forward(stage) / stage.flops_per_token,
     }[setup.checkpointing]
     gathering = ZERO_3_SLOWDOWN if setup.sharding == "zero-3" else 0.0
     return HALVING_SLOWDOWN * halvings + again + gathering

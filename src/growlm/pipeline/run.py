@@ -34,6 +34,7 @@ from growlm.pipeline.preparing import (
     source_step,
     tokenizer_step,
 )
+from growlm.pipeline.recomputing import NUMBERS, layers_of
 from growlm.pipeline.screening import check_benchmarks, overlap_step
 from growlm.pipeline.stagejob import training_of
 from growlm.pipeline.stageplan import StagePlan
@@ -77,13 +78,15 @@ def cautioned(run: Run, stages: Sequence[StagePlan]) -> Iterator[Event]:
 
     Raises:
         TrainingError: The recipe asks for an attention that this machine or a shape cannot have.
-        RecipeError: It asks for a service that is not installed.
+        RecipeError: It asks for a service that is not installed, or for layers to keep less than
+            they can.
     """
     for name in run.plan.experiment.log.mirrors:
         service(name)
     for stage in stages:
         if not run.folder.final(stage.name).exists():
             check_kernel(run.plan.experiment.attention, stage.config, choose_device())
+            layers_of(stage, NUMBERS[choose_device().type])
             for text in cautions(run.plan, stage):
                 yield Notice(text=text)
 
@@ -219,6 +222,7 @@ def _train_key(run: Run, stage: StagePlan, sources: Sources) -> dict[str, Any]:
         "batch_tokens": stage.batch_tokens,
         "micro_sequences": stage.micro_sequences,
         "activation_checkpointing": stage.activation_checkpointing,
+        "activation_budget": stage.activation_budget,
         "optimizer": stage.optimizer.model_dump(),
         "schedule": {"kind": type(stage.schedule).__name__, **asdict(stage.schedule)},
         "ema": stage.ema.model_dump() if stage.ema else None,

@@ -88,8 +88,10 @@ class StagePlan:
     """Whether a token sees only tokens of its own document."""
     batch_tokens: int
     micro_sequences: int
-    activation_checkpointing: Checkpointing
+    activation_checkpointing: Checkpointing | Literal["budget"]
     """What a layer keeps for its backward pass."""
+    activation_budget: float | None
+    """With a budget: what all layers may keep, in bytes; or, up to 1, a share of everything."""
     optimizer: Optimizer
     schedule: Schedule
     rewarm: Rewarm | None

@@ -23,6 +23,7 @@ from growlm.pipeline.exposing import ledger_of
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import facts_of
+from growlm.pipeline.recomputing import checkpointing_words
 from growlm.pipeline.stageplan import StagePlan
 from growlm.recipe.sections import Source
 from growlm.report.view import (
@@ -313,7 +314,7 @@ def _hyperparameters(stage: StagePlan) -> dict[str, str]:
         "weight decay": f"{optimizer.weight_decay:g}, matrices only",
         "gradient clipping": clip or "none",
         **_ema(stage),
-        "activation checkpointing": stage.activation_checkpointing,
+        "activation checkpointing": checkpointing_words(stage),
         **_spikes(stage),
         "mixture": ", ".join(f"{name} {weight:g}" for name, weight in stage.weights.items()),
     }

@@ -9,7 +9,7 @@ from growlm.recipe.model import Model
 from growlm.recipe.optimizer import Optimizer, Schedule
 from growlm.recipe.sections import Ema
 from growlm.recipe.spikes import Spikes
-from growlm.recipe.values import Name, Section, Tokens, check_one_of, refusal
+from growlm.recipe.values import Budget, Name, Section, Tokens, check_one_of, refusal
 
 
 class Stage(Section, frozen=True):
@@ -42,9 +42,14 @@ class Stage(Section, frozen=True):
     micro_batch: Tokens | None = None
     """Tokens in one forward pass; the largest part of the batch up to 16,384 when absent."""
 
-    activation_checkpointing: Literal["none", "selective", "full"] = "none"
+    activation_checkpointing: Literal["none", "selective", "full", "budget"] = "none"
     """What a layer keeps for its backward pass: everything; products of matrices and what attention
-    gives; or its input alone. The rest is computed again."""
+    gives; or its input alone. The rest is computed again. With `budget`, as many layers as need be
+    keep their input alone, and the others everything."""
+
+    activation_budget: Budget | None = None
+    """What all layers may keep of one micro-batch: bytes, or a share of what they keep with
+    `none`."""
 
     optimizer: Optimizer
     """The optimizer."""
@@ -72,6 +77,24 @@ class Stage(Section, frozen=True):
 
     keep_every: Tokens | None = None
     """Tokens between checkpoints that are kept for good; none are when absent."""
+
+    @model_validator(mode="after")
+    def within_a_budget(self) -> "Stage":
+        """Refuse a budget that nothing keeps to, or none where one is to be kept to."""
+        asked = self.activation_checkpointing == "budget"
+        if asked and self.activation_budget is None:
+            raise refusal(
+                'to have an activation_budget where its activation_checkpointing is "budget"',
+                got="none",
+                fix='activation_budget = 0.5, or "12GiB"',
+            )
+        if not asked and self.activation_budget is not None:
+            raise refusal(
+                'to leave activation_budget out where activation_checkpointing is not "budget"',
+                got=f"activation_budget = {self.activation_budget:g}",
+                fix='activation_checkpointing = "budget"',
+            )
+        return self
 
     @model_validator(mode="after")
     def one_origin(self) -> "Stage":

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from growlm.base.units import COUNT_PATTERN, parse_count
+from growlm.base.units import COUNT_PATTERN, SIZE_PATTERN, parse_bytes, parse_count
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
@@ -59,6 +59,33 @@ Tokens = Annotated[
     ),
 ]
 """A number of tokens: ``4096``, or ``"350K"``, ``"1.5M"``, ``"48B"``."""
+
+
+def _budget(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(parse_bytes(value))
+    except ValueError as error:
+        raise refusal(
+            f"to be a share up to 1, or {error}", got=f'"{value}"', fix='0.5, or "12GiB"'
+        ) from None
+
+
+Budget = Annotated[
+    float,
+    BeforeValidator(_budget),
+    Field(gt=0.0),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": SIZE_PATTERN},
+            ]
+        }
+    ),
+]
+"""A share of a whole, up to 1; or bytes: ``0.5``, or ``"12GiB"``, ``"512MiB"``."""
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """Lower-case letters, digits, ``.``, ``_`` and ``-``."""
