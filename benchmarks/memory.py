@@ -100,7 +100,7 @@ def measured(
 ) -> tuple[int, int]:
     """Return the most bytes allocated and reserved in a step."""
     device = torch.device("cuda")
-    torch._dynamo.reset()
+    torch.compiler.reset()
     gc.collect()  # compiled layers refer to each other: the case before would still be there
     torch.cuda.empty_cache()
     model = GPT(config).to(device)
