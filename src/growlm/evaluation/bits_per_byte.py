@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from growlm.base.errors import EvaluationError
-from growlm.evaluation.scorer import Encode, Request, check_context, score
+from growlm.evaluation.decoder import Predictor, check_context
+from growlm.evaluation.request import Encode, Request
+from growlm.evaluation.scorer import score
 from growlm.model.gpt import GPT
 
 GROUP_CHARACTERS = 1 << 20
@@ -27,7 +29,7 @@ class BitsPerByte:
 
 
 def bits_per_byte(
-    model: GPT,
+    model: GPT | Predictor,
     texts: Iterable[str],
     *,
     encode: Encode,
