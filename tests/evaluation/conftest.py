@@ -80,10 +80,10 @@ class Rule:
         self.tokens = 0
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        self.tokens += batch.ids_BT.numel()
-        read_N = batch.ids_BT[batch.rows_N, batch.columns_N]
-        place_N = batch.places_BT[batch.rows_N, batch.columns_N]
-        rank_N = (batch.targets_N - 7919 * read_N - 104_729 * place_N) % self.vocab_size
+        self.tokens += batch.ids.numel()
+        read_N = batch.ids[batch.rows, batch.columns]
+        place_N = batch.places[batch.rows, batch.columns]
+        rank_N = (batch.targets - 7919 * read_N - 104_729 * place_N) % self.vocab_size
         if self.kind == "uniform":
             same_N = torch.full(rank_N.shape, math.log(self.vocab_size), dtype=torch.float64)
             return same_N, torch.zeros_like(rank_N, dtype=torch.bool)

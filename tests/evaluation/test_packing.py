@@ -8,7 +8,7 @@ def choices(beginning: tuple[int, ...], *ends: tuple[int, ...]) -> list[Request]
     return [Request(inputs=(*beginning, *end)[:-1], targets=end) for end in ends]
 
 
-def rows(requests: list[Request], limit: int = 1_000, share: bool = True) -> list[Row]:
+def rows(requests: list[Request], *, limit: int = 1_000, share: bool = True) -> list[Row]:
     return rows_of(requests, share=share, limit=limit)
 
 
@@ -59,8 +59,8 @@ def test_the_order_of_requests_changes_no_row():
 def test_batches_have_lengths_of_a_multiple_and_one_kind_of_rows():
     asked = choices((1, 2, 3), (7, 8), (7,)) + choices((4,) * 20, (1,)) + choices((5,) * 3, (1,))
     found = list(batches_of(rows(asked), batch_tokens=1_000, longest=None))
-    assert [batch.branches_BT is not None for _, batch in found] == [True, False]
-    assert all(batch.ids_BT.shape[1] % LENGTH_MULTIPLE == 0 for _, batch in found)
+    assert [batch.branches is not None for _, batch in found] == [True, False]
+    assert all(batch.ids.shape[1] % LENGTH_MULTIPLE == 0 for _, batch in found)
     branches_BT = found[0][1].branches_BT
     assert branches_BT is not None
     assert branches_BT[0].tolist() == [0, 0, 0, 1, *[PADDING] * 12]
@@ -69,4 +69,4 @@ def test_batches_have_lengths_of_a_multiple_and_one_kind_of_rows():
 @pytest.mark.parametrize(("longest", "length"), [(None, 32), (20, 20), (18, 18)])
 def test_padding_stays_within_learned_positions(longest, length):
     ((_, batch),) = batches_of(rows(choices((4,) * 18, (1,))), batch_tokens=64, longest=longest)
-    assert batch.ids_BT.shape[1] == length
+    assert batch.ids.shape[1] == length

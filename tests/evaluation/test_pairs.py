@@ -69,5 +69,5 @@ def test_a_continuation_longer_than_the_context_is_refused():
 
 
 def test_a_continuation_without_tokens_is_refused():
-    with pytest.raises(EvaluationError, match="got 0 tokens of it. Try another row"):
+    with pytest.raises(EvaluationError, match=r"got 0 tokens of it\. Try another row"):
         asked("ab", "")

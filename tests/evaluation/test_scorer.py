@@ -190,11 +190,11 @@ def test_more_tokens_than_learned_positions_are_refused(
 ):
     learned = tiny_model(tiny_config(positions="learned"))
     asked = [Request(inputs=(1,) * 17, targets=(1,))]
-    with pytest.raises(EvaluationError, match="at most 16 tokens.*; got 17"):
+    with pytest.raises(EvaluationError, match=r"at most 16 tokens.*; got 17"):
         score(learned, asked, batch_tokens=64)
 
 
-def branching(model: GPT, choices: int = 4) -> list[Request]:
+def branching(choices: int = 4) -> list[Request]:
     """Questions with choices: beginnings in common, ends of several lengths, and single tokens."""
     asked: list[Request] = []
     for number, plain in enumerate(requests(12, longest=9)):
@@ -205,7 +205,7 @@ def branching(model: GPT, choices: int = 4) -> list[Request]:
 
 
 def test_sharing_beginnings_changes_only_rounding(model: GPT):
-    asked = branching(model)
+    asked = branching()
     expected = one_by_one(model, asked)
     for share, batch_tokens in ((True, 64), (True, 10_000), (False, 64)):
         got = score(model, asked, batch_tokens=batch_tokens, share=share)
@@ -222,7 +222,7 @@ def test_a_beginning_that_choices_share_is_read_once(model: GPT):
     assert read == [16]  # the beginning and one token of each
     read.clear()
     score(model, asked, batch_tokens=1_000, share=False)
-    assert read == [4 * 16] if model.position is None else [4 * 16]
+    assert read == [4 * 16]
 
 
 @pytest.mark.gpu

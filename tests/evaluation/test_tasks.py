@@ -70,13 +70,15 @@ def test_a_task_that_is_asked_otherwise_has_another_digest(tmp_path):
 
 
 def test_a_misspelt_task_is_answered_with_the_nearest():
-    with pytest.raises(EvaluationError, match="got 'lambda_openai'. Try lambada_openai"):
+    with pytest.raises(EvaluationError, match=r"got 'lambda_openai'\. Try lambada_openai"):
         read_task_file("lambda_openai")
 
 
 def test_data_that_are_missing_are_named(tmp_path):
     (tmp_path / "other.txt").touch()
-    with pytest.raises(EvaluationError, match="got other.txt. Try a file called piqa_validation"):
+    with pytest.raises(
+        EvaluationError, match=r"got other\.txt\. Try a file called piqa_validation"
+    ):
         load_task(read_task_file("piqa"), tmp_path, limit=None)
     with pytest.raises(EvaluationError, match="a folder with the data of piqa"):
         load_task(read_task_file("piqa"), tmp_path / "none", limit=None)
@@ -100,12 +102,12 @@ def test_a_row_with_another_kind_of_value_is_refused(name, changes, said, tmp_pa
 
 def test_a_row_without_a_field_is_refused_by_its_name(tmp_path):
     row = {"goal": "sit", "sol1": "on a chair", "sol_2": "on a hat", "label": 0}
-    with pytest.raises(CorpusError, match="a field 'sol2' in .* line 1; got .*. Try sol1|sol_2"):
+    with pytest.raises(CorpusError, match=r"a field 'sol2' in .* line 1; got .*\. Try sol"):
         load(tmp_path, "piqa", row)
 
 
 def test_data_without_rows_are_refused(tmp_path):
-    with pytest.raises(EvaluationError, match="rows in .*; got none"):
+    with pytest.raises(EvaluationError, match=r"rows in .*; got none"):
         load(tmp_path, "piqa")
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,12 @@ from growlm.cli.show import show
 from growlm.cli.tables import print_table
 from growlm.pipeline.examining import (
     Options,
-    Paper,
     Result,
     Results,
     examine_all,
     measures,
-    task_papers,
-    text_papers,
 )
+from growlm.pipeline.papers import Paper, harness_papers, task_papers, text_papers
 from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
 
@@ -163,23 +162,17 @@ def _check(options: argparse.Namespace) -> None:
 def _examine(options: argparse.Namespace) -> int:
     how = Options(
         contexts=options.context,
-        limit=options.limit,
-        documents=options.documents,
         overlap=options.overlap,
-        text_field=options.text_field,
         batch_tokens=options.batch,
         dtype=options.dtype,
         out=options.out,
     )
 
-    def papers() -> Sequence[Paper]:
-        if options.text:
-            return text_papers(options.text, how)
-        return task_papers(options.tasks, options.data, limit=options.limit)
-
     results = Results()
     with joined() as world:
-        events = examine_all(options.checkpoints, papers, how, world=world, results=results)
+        events = examine_all(
+            options.checkpoints, partial(_papers, options), how, world=world, results=results
+        )
         if not world.leads:
             for _event in events:
                 continue
@@ -191,6 +184,14 @@ def _examine(options: argparse.Namespace) -> int:
     elif not options.quiet:
         print_table(_text_table(results) if options.text else _task_table(results))
     return 0
+
+
+def _papers(options: argparse.Namespace) -> Sequence[Paper]:
+    if options.text:
+        return text_papers(options.text, text_field=options.text_field, documents=options.documents)
+    if options.data is None:
+        return harness_papers(options.tasks, limit=options.limit)
+    return task_papers(options.tasks, options.data, limit=options.limit)
 
 
 def _words(text: str) -> tuple[str, ...]:

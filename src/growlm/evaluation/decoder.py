@@ -58,19 +58,19 @@ class Decoder:
         with scoring(self.model):
             device = self.model.head_weight.device
             hidden_BTD = self._hidden(batch, device)
-            hidden_ND = hidden_BTD[batch.rows_N.to(device), batch.columns_N.to(device)]
+            hidden_ND = hidden_BTD[batch.rows.to(device), batch.columns.to(device)]
             return token_losses(
                 hidden_ND.to(torch.promote_types(hidden_ND.dtype, torch.float32)),
                 self.model.head_weight,
-                batch.targets_N.to(device),
+                batch.targets.to(device),
                 vocab_size=self.vocab_size,
             )
 
     def _hidden(self, batch: Batch, device: torch.device) -> Float[Tensor, "B T D"]:
-        ids_BT = batch.ids_BT.to(device)
-        if batch.branches_BT is None:
+        ids_BT = batch.ids.to(device)
+        if batch.branches is None:
             return self.model(ids_BT)
-        places_BT, branches_BT = batch.places_BT.to(device), batch.branches_BT.to(device)
+        places_BT, branches_BT = batch.places.to(device), batch.branches.to(device)
         return branched(self.model, ids_BT, places_BT=places_BT, branches_BT=branches_BT)
 
 

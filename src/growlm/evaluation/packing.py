@@ -57,15 +57,15 @@ class Row:
 class Batch:
     """Rows of one length, and what is to be predicted where."""
 
-    ids_BT: Int[Tensor, "B T"]
-    places_BT: Int[Tensor, "B T"]
+    ids: Int[Tensor, "B T"]
+    places: Int[Tensor, "B T"]
 
-    branches_BT: Int[Tensor, "B T"] | None
+    branches: Int[Tensor, "B T"] | None
     """Branch 0 is seen by all behind it, any other by itself alone; None where rows are plain."""
 
-    rows_N: Int[Tensor, " N"]
-    columns_N: Int[Tensor, " N"]
-    targets_N: Int[Tensor, " N"]
+    rows: Int[Tensor, " N"]
+    columns: Int[Tensor, " N"]
+    targets: Int[Tensor, " N"]
 
 
 def rows_of(requests: Sequence[Request], *, share: bool, limit: int) -> list[Row]:
@@ -176,14 +176,14 @@ def _row(part: Sequence[int], requests: Sequence[Request], common: int) -> Row:
 def _batch(rows: Sequence[Row], length: int) -> Batch:
     counts = torch.tensor([len(row.columns) for row in rows])
     return Batch(
-        ids_BT=_padded([row.ids for row in rows], length, 0),
-        places_BT=_padded([row.places for row in rows], length, 0),
-        branches_BT=(
+        ids=_padded([row.ids for row in rows], length, 0),
+        places=_padded([row.places for row in rows], length, 0),
+        branches=(
             _padded([row.branches for row in rows], length, PADDING) if rows[0].shared else None
         ),
-        rows_N=torch.arange(len(rows)).repeat_interleave(counts),
-        columns_N=torch.tensor([column for row in rows for column in row.columns]),
-        targets_N=torch.tensor([target for row in rows for target in row.targets]),
+        rows=torch.arange(len(rows)).repeat_interleave(counts),
+        columns=torch.tensor([column for row in rows for column in row.columns]),
+        targets=torch.tensor([target for row in rows for target in row.targets]),
     )
 
 

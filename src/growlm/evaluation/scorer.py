@@ -75,7 +75,7 @@ def _scores(
 
 def _check(predictor: Predictor, batch: Batch) -> None:
     """Refuse what the predictor has no answer to."""
-    bounds = [ids.aminmax() for ids in (batch.ids_BT, batch.targets_N)]
+    bounds = [ids.aminmax() for ids in (batch.ids, batch.targets)]
     lowest = min(int(each.min) for each in bounds)
     highest = max(int(each.max) for each in bounds)
     if lowest < 0 or highest >= predictor.vocab_size:
@@ -84,7 +84,7 @@ def _check(predictor: Predictor, batch: Batch) -> None:
             got=f"{lowest if lowest < 0 else highest}",
             fix="the tokenizer that the model was trained with",
         )
-    tokens = int(batch.places_BT.max()) + 1
+    tokens = int(batch.places.max()) + 1
     if predictor.longest is not None and tokens > predictor.longest:
         raise EvaluationError(
             f"at most {predictor.longest} tokens: that many positions were learned",

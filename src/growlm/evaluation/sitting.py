@@ -62,9 +62,7 @@ class Sitting:
                 ``score`` raises.
         """
         pairs = [pair for question in questions for pair in question.pairs]
-        requests = requests_of(
-            pairs, encode=self.encode, prefix=self.prefix, context=self.context
-        )
+        requests = requests_of(pairs, encode=self.encode, prefix=self.prefix, context=self.context)
         found = iter(score(self.predictor, requests, batch_tokens=self.batch_tokens))
         return [marked(form, each, [next(found) for _ in each.pairs]) for each in questions]
 
@@ -77,9 +75,7 @@ class Sitting:
         encoded = self.encode([each.text for each in documents])
         windows = [
             list(
-                rolling_windows(
-                    ids, prefix=self.prefix, context=self.context, overlap=self.overlap
-                )
+                rolling_windows(ids, prefix=self.prefix, context=self.context, overlap=self.overlap)
             )
             for ids in encoded
         ]
@@ -98,9 +94,7 @@ def characters(item: Question | Document) -> int:
     return sum(len(before) + len(after) for before, after in item.pairs)
 
 
-def chunks_of(
-    lengths: Sequence[int], *, most: int = CHUNK_CHARACTERS
-) -> list[tuple[int, ...]]:
+def chunks_of(lengths: Sequence[int], *, most: int) -> list[tuple[int, ...]]:
     """Return the numbers of items in chunks, the longest items first.
 
     >>> chunks_of([3, 9, 4, 4], most=9)
