@@ -1,5 +1,6 @@
 """lm-evaluation-harness: its tasks on our scorer, and our models under its ``--model growlm``."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Answers:
             for ids in sitting.encode([str(each.args[0]) for each in asked])
         ]
         found = iter(self._scores([window for each in windows for window in each]))
-        return [sum(next(found)[0] for _ in each) for each in windows]
+        return [math.fsum(next(found)[0] for _ in each) for each in windows]
 
     def _scores(self, requests: Sequence[Request]) -> list[tuple[float, bool]]:
         found = score(self.sitting.predictor, requests, batch_tokens=self.sitting.batch_tokens)
