@@ -302,7 +302,7 @@ def backends(
         asked = sitting_of(examinee, CONTEXT, overlap=0, batch_tokens=tokens)
 
         found[f"own, batch {tokens}"] = clock.timed(partial(mine, asked, tasks, texts))
-    model = model_of(asked)
+    model = model_of(sitting_of(examinee, CONTEXT, overlap=0, batch_tokens=options.own_batch[-1]))
     found["harness with ours"] = partial(asked_of, clock.watched(model), given)
     return found
 
@@ -321,7 +321,7 @@ def mine(sitting: Sitting, tasks: Any, texts: Sequence[str], name: str) -> TaskS
 
 def shown(score: TaskScore | float) -> str:
     """Return a score in words."""
-    if isinstance(score, float):
+    if not isinstance(score, TaskScore):
         return f"{score:.7f} bits per byte"
     values = score.examples[0].values
     names = [name for name in ("acc", "acc_norm") if name in values]
@@ -349,7 +349,7 @@ def compare(folder: Path, options: argparse.Namespace, tasks: dict[str, Task]) -
             score = run(name)
             seconds = clock.seconds
             first = first or (score, seconds)
-            if isinstance(score, float):
+            if not isinstance(score, TaskScore):
                 off = abs(score / first[0] - 1)
             else:
                 off = furthest(first[0], score)

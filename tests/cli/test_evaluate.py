@@ -14,6 +14,8 @@ import pytest
 from growlm import checkpoint
 from growlm.checkpoint import Contents
 from growlm.corpus.tokenizer import train
+from growlm.evaluation.results import ExampleScore
+from growlm.pipeline.harness import HarnessTask
 
 END = "<|end|>"
 TASKS = "lambada_openai,piqa,hellaswag"
@@ -259,3 +261,24 @@ def test_a_row_without_a_field_is_named_with_its_line(home, refusal, tmp_path):
 @pytest.mark.skipif(find_spec("lm_eval") is not None, reason="lm-eval is installed")
 def test_without_data_the_harness_is_asked_for(home, refusal):
     assert "growlm[eval]" in refusal("evaluate", home / "alibi", "--tasks", "piqa")
+
+
+def test_tasks_of_the_harness_are_scored_once(scored, monkeypatch):
+    made = [ExampleScore(index=n, values={"acc": float(n % 2), "f1": 0.5}) for n in range(4)]
+    task = HarnessTask(name="mini", version="3", asked="a" * 64, sha256="b" * 64, rows=4, task=None)
+    calls: list[HarnessTask] = []
+
+    def harness_scores(asked: HarnessTask, _sitting: Any) -> list[ExampleScore]:
+        calls.append(asked)
+        return made
+
+    monkeypatch.setattr("growlm.pipeline.papers.load_harness_task", lambda *_, **__: task)
+    monkeypatch.setattr("growlm.pipeline.examining.harness_scores", harness_scores)
+    before = scored("--tasks", "mini")
+    assert scored("--tasks", "mini") == before
+    assert calls == [task]
+    assert (before[0]["acc"]["value"], before[0]["f1"]["value"], before[0]["version"]) == (
+        0.5,
+        0.5,
+        "3",
+    )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 _TAG = re.compile(r"\[.*?\]")
 
@@ -21,9 +21,10 @@ def prepared(row: Mapping[str, Any]) -> Mapping[str, Any]:
         return row
     label, first, second = (str(row[name]) for name in needed[:3])
     endings: Any = row["endings"]
+    listed = cast(list[Any], endings) if isinstance(endings, list) else []
     return {
         "query": cleaned(f"{label}: {first} {second.capitalize()}"),
-        "choices": [cleaned(each) for each in endings] if isinstance(endings, list) else endings,
+        "choices": [cleaned(each) for each in listed] or endings,
         "gold": row["label"],
     }
 

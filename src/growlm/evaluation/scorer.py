@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -60,8 +61,8 @@ def _scores(
         raise EvaluationError(
             "finite scores", got="infinity or not-a-number", fix="an earlier checkpoint"
         )
-    losses: list[float] = losses_N.tolist()
-    greedy: list[bool] = torch.cat([greedy for _, greedy in found]).tolist()
+    losses = cast(list[float], losses_N.tolist())
+    greedy = cast(list[bool], torch.cat([greedy for _, greedy in found]).tolist())
     scores: dict[int, Score] = {}
     start = 0
     for index in (member for row in order for member in row.members):

@@ -196,11 +196,12 @@ def _options(file: TaskFile, row: Mapping[str, Any], place: str) -> list[str]:
         options = [_filled(each, row, place) for each in file.options]
     else:
         name = str(file.options)
-        listed = found_in(row, name, place)
-        if not isinstance(listed, list) or not listed:
-            got = "an empty list" if listed == [] else type(listed).__name__
+        found = found_in(row, name, place)
+        listed = cast(list[Any], found) if isinstance(found, list) else []
+        if not listed:
+            got = "an empty list" if found == [] else type(found).__name__
             raise EvaluationError(f"a list in field '{name}' of {place}", got=got, fix=file.name)
-        options = [_text(each, name, place) for each in cast(list[Any], listed)]
+        options = [_text(each, name, place) for each in listed]
     if not all(options):
         raise EvaluationError(
             f"every option of {place} to have text",
@@ -247,7 +248,7 @@ def _task_file(path: Path, values: Mapping[str, Any]) -> TaskFile:
     return TaskFile(
         name=path.stem,
         version=values["version"],
-        form=cast(Form, form),
+        form=FORMS[FORMS.index(form)],
         files=tuple(cast(Sequence[str], values["files"])),
         prompt=values["prompt"],
         options=tuple(cast(list[str], options)) if isinstance(options, list) else options,

@@ -19,8 +19,9 @@ from growlm.evaluation.marking import LOG_LIKELIHOOD
 from growlm.evaluation.results import ExampleScore, TaskScore
 from growlm.evaluation.sheet import Heading, Sheet, as_values, from_values
 from growlm.evaluation.sitting import CHUNK_CHARACTERS, Document, Sitting, characters, chunks_of
-from growlm.evaluation.tasks import Question
+from growlm.evaluation.tasks import FORMS, Question
 from growlm.pipeline.events import Event, Notice, Progress
+from growlm.pipeline.harness import HarnessTask, harness_scores
 from growlm.pipeline.models import open_model
 from growlm.pipeline.papers import DOCUMENTS, Paper
 from growlm.pipeline.seating import Examinee, Precision, contexts_of, seated, sitting_of
@@ -227,6 +228,19 @@ def _filled(
         )
 
 
+def _by_harness(sheet: Sheet, task: HarnessTask, sitting: Sitting, world: World) -> None:
+    """Score what a sheet lacks with the harness, which scores a task as a whole."""
+    if world.size > 1:
+        raise EvaluationError(
+            "one process for tasks of lm-evaluation-harness",
+            got=f"{world.size} ranks",
+            fix="--data FOLDER, whose tasks the ranks share",
+        )
+    sheet.open()
+    if len(sheet.found) < task.rows:
+        sheet.add(harness_scores(task, sitting))
+
+
 def _todo(sheet: Sheet, chunks: Sequence[tuple[int, ...]], paper: Paper, world: World) -> list[int]:
     """Return the chunks that are not wholly scored yet, as the first rank finds them."""
     if not world.leads:
@@ -247,9 +261,10 @@ def _scored(paper: Paper, numbers: Sequence[int], sitting: Sitting) -> list[Exam
     if not items:
         return []
     try:
-        if paper.form == DOCUMENTS:
+        if paper.form not in FORMS:
             return sitting.documents([each for each in items if isinstance(each, Document)])
-        return sitting.questions(paper.form, [each for each in items if isinstance(each, Question)])
+        form = FORMS[FORMS.index(paper.form)]
+        return sitting.questions(form, [each for each in items if isinstance(each, Question)])
     except EvaluationError as error:
         raise _of_paper(paper, error) from error
 
@@ -265,5 +280,5 @@ def _gathered(mine: Sequence[ExampleScore], world: World) -> list[ExampleScore]:
     content = json.dumps([as_values(each) for each in mine]).encode()
     size = world.largest(len(content))
     padded = torch.frombuffer(bytearray(content.ljust(size)), dtype=torch.uint8)
-    parts = [bytes(each.tolist()) for each in world.each(padded)]
+    parts = [each.numpy().tobytes() for each in world.each(padded)]
     return [from_values(values) for part in parts for values in json.loads(part)]

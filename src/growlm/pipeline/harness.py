@@ -101,11 +101,12 @@ def register() -> None:
     from lm_eval.api.registry import (  # pyright: ignore[reportMissingImports]
         model_registry,  # pyright: ignore[reportUnknownVariableType]
     )
-    from lm_eval.models import (  # pyright: ignore[reportMissingImports, reportUnusedImport] # noqa: F401
+    from lm_eval.models import (  # pyright: ignore[reportMissingImports]
         MODEL_MAPPING,  # pyright: ignore[reportUnknownVariableType]
     )
 
-    if NAME not in cast(Any, model_registry):
+    # Its own models are registered where that module is loaded, unless there is one before.
+    if NAME not in cast(Any, MODEL_MAPPING) and NAME not in cast(Any, model_registry):
         cast(Any, model_registry).register(NAME, target=kind)
 
 
@@ -183,8 +184,8 @@ def example_of(sample: Mapping[str, Any]) -> ExampleScore:
         for key in sample.get("metrics", ())
         if isinstance(sample.get(key), int | float)
     }
-    answers = [each for each in sample.get("filtered_resps", ()) if isinstance(each, list | tuple)]
-    options = tuple(float(cast(Sequence[Any], each)[0]) for each in answers)
+    answers = cast(Sequence[Any], sample.get("filtered_resps", ()))
+    options = tuple(float(each[0]) for each in answers if isinstance(each, list | tuple))
     target = sample.get("target")
     if "perplexity" in metrics:
         metrics[LOG_LIKELIHOOD] = metrics.pop("perplexity")
@@ -249,7 +250,7 @@ def _sitting_of(
     *,
     checkpoint: str,
     context: int | None = None,
-    dtype: str = "fp32",
+    dtype: Any = "fp32",
     batch_size: int | str = 1,
     **_others: Any,
 ) -> Sitting:
