@@ -100,11 +100,10 @@ def test_lambada_is_worth_what_the_harness_says(asked, rule, kind, size, perplex
 def test_a_last_word_of_several_tokens_needs_all_of_them(asked, rule):
     task, requests = asked("lambada_openai", 1024)
 
-    class Odd(rule):
-        def losses(self, batch: Any) -> Any:
-            return super().losses(batch)[0], batch.targets % 2 == 1
-
-    assert evaluated(Odd("rank", 50_277), task, requests).mean("acc").value == 2_111 / 5_153
+    predictor = rule("rank", 50_277)
+    inner = predictor.losses
+    predictor.losses = lambda batch: (inner(batch)[0], batch.targets % 2 == 1)
+    assert evaluated(predictor, task, requests).mean("acc").value == 2_111 / 5_153
     assert sum(len(each.targets) for each in requests) == 7_054
 
 

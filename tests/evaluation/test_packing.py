@@ -61,7 +61,7 @@ def test_batches_have_lengths_of_a_multiple_and_one_kind_of_rows():
     found = list(batches_of(rows(asked), batch_tokens=1_000, longest=None))
     assert [batch.branches is not None for _, batch in found] == [True, False]
     assert all(batch.ids.shape[1] % LENGTH_MULTIPLE == 0 for _, batch in found)
-    branches_BT = found[0][1].branches_BT
+    branches_BT = found[0][1].branches
     assert branches_BT is not None
     assert branches_BT[0].tolist() == [0, 0, 0, 1, *[PADDING] * 12]
 

@@ -14,7 +14,7 @@ def encode(texts: Sequence[str]) -> list[list[int]]:
 
 
 def asked(before: str, after: str, **changes: Any) -> tuple[str, str]:
-    options = {"encode": encode, "prefix": PREFIX, "context": 100, **changes}
+    options: dict[str, Any] = {"encode": encode, "prefix": PREFIX, "context": 100, **changes}
     (request,) = requests_of([(before, after)], **options)
     shown = [
         "".join("^" if n == PREFIX else chr(n) for n in ids)

@@ -114,7 +114,7 @@ def test_a_sample_of_a_last_word_has_its_log_likelihood_for_the_perplexity():
 
 def test_a_task_is_known_by_its_rows_and_its_configuration(monkeypatch: pytest.MonkeyPatch):
     rows = [{"n": 1}, {"n": 2}, {"n": 3}]
-    made = {"doc_to_text": len}
+    made: dict[str, Any] = {"doc_to_text": len}
 
     def load(_name: str) -> Any:
         return SimpleNamespace(eval_docs=rows, VERSION=1.0, dump_config=lambda: made)

@@ -197,9 +197,9 @@ def _options(file: TaskFile, row: Mapping[str, Any], place: str) -> list[str]:
     else:
         name = str(file.options)
         found = found_in(row, name, place)
-        listed = cast(list[Any], found) if isinstance(found, list) else []
+        listed = cast(list[Any], found) if isinstance(found, list) else None
         if not listed:
-            got = "an empty list" if found == [] else type(found).__name__
+            got = _kind(found) if listed is None else "an empty list"
             raise EvaluationError(f"a list in field '{name}' of {place}", got=got, fix=file.name)
         options = [_text(each, name, place) for each in listed]
     if not all(options):

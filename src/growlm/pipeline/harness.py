@@ -185,7 +185,8 @@ def example_of(sample: Mapping[str, Any]) -> ExampleScore:
         if isinstance(sample.get(key), int | float)
     }
     answers = cast(Sequence[Any], sample.get("filtered_resps", ()))
-    options = tuple(float(each[0]) for each in answers if isinstance(each, list | tuple))
+    pairs = [cast(Sequence[Any], each) for each in answers if isinstance(each, list | tuple)]
+    options = tuple(float(pair[0]) for pair in pairs)
     target = sample.get("target")
     if "perplexity" in metrics:
         metrics[LOG_LIKELIHOOD] = metrics.pop("perplexity")
