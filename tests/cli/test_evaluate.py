@@ -129,6 +129,17 @@ def test_the_batch_size_changes_only_rounding(home, scored):
             )
 
 
+def test_bf16_is_named_and_close(home, scored):
+    (wide,), (narrow,) = (
+        scored("--text", home / "prose.jsonl", "--dtype", dtype) for dtype in ("fp32", "bf16")
+    )
+    assert (wide["dtype"], narrow["dtype"]) == ("fp32", "bf16")
+    one, other = (each["bits_per_byte"]["value"] for each in (wide, narrow))
+    # bf16 keeps 8 bits of a number: log-likelihoods of a tiny model stray by about a hundredth.
+    assert one != other
+    assert one == pytest.approx(other, rel=0.02)
+
+
 def test_what_is_scored_is_not_scored_again(home, scored, monkeypatch):
     before = scored(*tasks(home))
 
