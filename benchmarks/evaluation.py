@@ -82,7 +82,8 @@ class Rule:
         read, place = (each[batch.rows, batch.columns] for each in (batch.ids, batch.places))
         rank = (batch.targets - 7919 * read - 104_729 * place) % self.vocab_size
         if self.kind == "uniform":
-            return torch.full(rank.shape, math.log(self.vocab_size)).double(), rank < 0
+            same = torch.full(rank.shape, math.log(self.vocab_size), dtype=torch.float64)
+            return same, rank < 0
         return (1 + rank.double()).log() + self.normal, rank == 0
 
 
