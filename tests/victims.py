@@ -26,7 +26,7 @@ from growlm.base.errors import CorpusError
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.corpus import documents
-from growlm.pipeline import engine, training
+from growlm.pipeline import engine, examining, training
 from growlm.pipeline.keeping import latest_checkpoint
 from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
@@ -315,6 +315,11 @@ def stall(rank: str, batches: int) -> None:
     training.batch_at = look
 
 
+def chunk_characters(number: int) -> None:
+    """Let an evaluation have many chunks, so that there is something for every rank."""
+    examining.CHUNK_CHARACTERS = number
+
+
 def run_script(path: str, *arguments: str) -> None:
     """Run a script with all that is loaded here, in place of a command."""
     sys.argv = [path, *arguments]
@@ -338,6 +343,7 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "in_ranks": in_ranks,
     "second_rank": second_rank,
     "stall": stall,
+    "chunk_characters": chunk_characters,
 }
 
 

@@ -8,7 +8,13 @@ from hypothesis import given, strategies as st
 
 from growlm.base.errors import EvaluationError
 from growlm.evaluation import bits_per_byte as module
-from growlm.evaluation.bits_per_byte import BitsPerByte, bits_per_byte, rolling_windows
+from growlm.evaluation.bits_per_byte import (
+    BitsPerByte,
+    bits_per_byte,
+    corpus_bits_per_byte,
+    rolling_windows,
+)
+from growlm.evaluation.results import ExampleScore, TaskScore
 from growlm.model.gpt import GPT
 
 END_OF_TEXT = 256
@@ -152,3 +158,32 @@ def test_a_context_beyond_learned_positions_is_refused_before_tokenising(
 
     with pytest.raises(EvaluationError, match="at most 16 tokens"):
         measure(byte_model("learned"), TEXTS, context=32, encode=untouched)
+
+
+def test_windows_that_overlap_read_again_and_score_each_token_once():
+    windows = list(rolling_windows(range(10), prefix=99, context=4, overlap=2))
+    assert [(window.inputs, window.targets) for window in windows] == [
+        ((99, 0, 1, 2), (0, 1, 2, 3)),
+        ((1, 2, 3, 4), (4, 5)),
+        ((3, 4, 5, 6), (6, 7)),
+        ((5, 6, 7, 8), (8, 9)),
+    ]
+
+
+def documents(*sizes: float) -> TaskScore:
+    scores = [
+        ExampleScore(
+            index=n, values={"log_likelihood_nats": -math.log(2) * n, "bytes": size, "tokens": 1.0}
+        )
+        for n, size in enumerate(sizes)
+    ]
+    return TaskScore(task="prose", examples=tuple(scores))
+
+
+def test_documents_scored_one_by_one_are_weighted_by_their_bytes():
+    assert corpus_bits_per_byte(documents(0.0, 4.0, 8.0)) == pytest.approx((1 + 2) / 12)
+
+
+def test_documents_that_are_all_empty_have_no_bits_per_byte():
+    with pytest.raises(EvaluationError, match="in prose; got 2 documents, all empty"):
+        corpus_bits_per_byte(documents(0.0, 0.0))

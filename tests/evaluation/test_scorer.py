@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from growlm.base.errors import EvaluationError
-from growlm.evaluation import scorer
-from growlm.evaluation.scorer import Request, Score, check_context, score
+from growlm.evaluation import decoder
+from growlm.evaluation.request import Request, Score
+from growlm.evaluation.scorer import score
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
 
@@ -140,13 +141,13 @@ def test_no_forward_pass_has_more_tokens_than_asked_for(model: GPT):
 
 def test_logits_exist_at_scored_places_only(model: GPT, monkeypatch: pytest.MonkeyPatch):
     sizes: list[int] = []
-    inner = scorer.token_losses
+    inner = decoder.token_losses
 
     def spy(hidden_ND: Any, *args: Any, **options: Any) -> Any:
         sizes.append(len(hidden_ND))
         return inner(hidden_ND, *args, **options)
 
-    monkeypatch.setattr(scorer, "token_losses", spy)
+    monkeypatch.setattr(decoder, "token_losses", spy)
     asked = requests(10)
     score(model, asked, batch_tokens=10_000)
     assert sizes == [sum(len(each.targets) for each in asked)]
@@ -184,27 +185,44 @@ def test_weights_that_are_not_finite_are_refused(model: GPT):
         score(model, [Request(inputs=(5,), targets=(1,))], batch_tokens=64)
 
 
-@pytest.mark.parametrize(("inputs", "targets"), [((), ()), ((1, 2), ()), ((1,), (1, 2))])
-def test_a_request_needs_targets_and_an_input_for_each(
-    inputs: tuple[int, ...], targets: tuple[int, ...]
-):
-    with pytest.raises(EvaluationError, match="at least one target, and an input for each"):
-        Request(inputs=inputs, targets=targets)
-
-
-def test_more_tokens_than_learned_positions_are_refused_and_alibi_takes_them(
+def test_more_tokens_than_learned_positions_are_refused(
     tiny_config: Callable[..., GPTConfig], tiny_model: Callable[..., GPT]
 ):
-    check_context(tiny_model(tiny_config(positions="alibi")), 17)
     learned = tiny_model(tiny_config(positions="learned"))
-    check_context(learned, 16)
-    with pytest.raises(EvaluationError, match="at most 16 tokens: that many positions"):
-        check_context(learned, 17)
+    asked = [Request(inputs=(1,) * 17, targets=(1,))]
+    with pytest.raises(EvaluationError, match=r"at most 16 tokens.*; got 17"):
+        score(learned, asked, batch_tokens=64)
 
 
-def test_a_context_is_at_least_one_token(model: GPT):
-    with pytest.raises(EvaluationError, match="a context of at least 1 token; got 0"):
-        check_context(model, 0)
+def branching(choices: int = 4) -> list[Request]:
+    """Questions with choices: beginnings in common, ends of several lengths, and single tokens."""
+    asked: list[Request] = []
+    for number, plain in enumerate(requests(12, longest=9)):
+        for choice in range(choices):
+            end = tuple((number + choice * k) % VOCAB for k in range(1, 2 + (choice + number) % 5))
+            asked.append(Request(inputs=(*plain.inputs, *end)[:-1], targets=end))
+    return asked
+
+
+def test_sharing_beginnings_changes_only_rounding(model: GPT):
+    asked = branching()
+    expected = one_by_one(model, asked)
+    for share, batch_tokens in ((True, 64), (True, 10_000), (False, 64)):
+        got = score(model, asked, batch_tokens=batch_tokens, share=share)
+        assert nats(got) == pytest.approx(nats(expected), rel=ROUNDING)
+        assert [each.greedy for each in got] == [each.greedy for each in expected]
+
+
+def test_a_beginning_that_choices_share_is_read_once(model: GPT):
+    read: list[int] = []
+    model.embedding.register_forward_hook(lambda _, args, __: read.append(args[0].numel()))
+    beginning = tuple(range(12))
+    asked = [Request(inputs=(*beginning, n), targets=(n, n)) for n in range(4)]
+    score(model, asked, batch_tokens=1_000)
+    assert read == [16]  # the beginning and one token of each
+    read.clear()
+    score(model, asked, batch_tokens=1_000, share=False)
+    assert read == [4 * 16]
 
 
 @pytest.mark.gpu

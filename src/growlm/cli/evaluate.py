@@ -1,21 +1,42 @@
-"""``growlm evaluate``: scores of checkpoints on a run's held-out documents."""
+"""``growlm evaluate``: scores of models on tasks, on texts, or on a run's held-out documents."""
 
 import argparse
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
+from growlm.base.errors import RecipeError
 from growlm.cli import options as shared
+from growlm.cli.parser import count, whole_number
 from growlm.cli.show import show
 from growlm.cli.tables import print_table
+from growlm.pipeline.examining import (
+    Options,
+    Result,
+    Results,
+    examine_all,
+    measures,
+)
+from growlm.pipeline.papers import Paper, harness_papers, task_papers, text_papers
+from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
+
+DOCUMENTS = 3_000
+BATCH_TOKENS = 16_384
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "checkpoints", type=Path, nargs="+", metavar="CKPT", help="checkpoints' folders"
+        "checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="CKPT",
+        help="checkpoints' folders; for --tasks and --text Hugging Face folders too",
     )
     parser.add_argument(
         "--run",
@@ -24,11 +45,95 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="the run whose held-out text is used (the one CKPT lies in)",
     )
+    _what(parser)
+    _how(parser)
     shared.output(parser)
+
+
+def _what(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tasks",
+        type=_words,
+        default=(),
+        metavar="TASK,...",
+        help="tasks instead, as lambada_openai,piqa,hellaswag, or paths of task files",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="where the tasks' data lie; without it they come from lm-evaluation-harness",
+    )
+    parser.add_argument(
+        "--text",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="bits per byte of JSON lines, plain text or parquet instead",
+    )
+    parser.add_argument(
+        "--text-field", default="text", metavar="FIELD", help="the field with the text (text)"
+    )
+
+
+def _how(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--context",
+        type=_words,
+        default=(),
+        metavar="TOKENS,...",
+        help="as 1024, or as 1x,2x,4x of the model's own (its own, at most 4096)",
+    )
+    parser.add_argument(
+        "--limit",
+        type=whole_number("--limit"),
+        default=None,
+        metavar="ROWS",
+        help="rows of each task, the first ones (all)",
+    )
+    parser.add_argument(
+        "--documents",
+        type=whole_number("--documents"),
+        default=DOCUMENTS,
+        metavar="N",
+        help=f"documents of each text, the first ones ({DOCUMENTS})",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=whole_number("--overlap"),
+        default=0,
+        metavar="TOKENS",
+        help="tokens that windows over a text read again (0, as the harness does it)",
+    )
+    parser.add_argument(
+        "--batch",
+        type=count("--batch"),
+        default=BATCH_TOKENS,
+        metavar="TOKENS",
+        help=f"tokens in a forward pass ({BATCH_TOKENS})",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of the weights and what is computed with them; logits are in fp32 (fp32)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("scores"),
+        metavar="FOLDER",
+        help="where a line for each example is kept, and found again (scores)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    _check(options)
+    if options.tasks or options.text:
+        return _examine(options)
     scores = Scores()
     show(score_checkpoints(options.checkpoints, options.run, scores), options)
     if options.json:
@@ -37,6 +142,106 @@ def run(options: argparse.Namespace) -> int:
     elif not options.quiet:
         print_table(_table(scores))
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that exclude each other, or that nothing would read."""
+    asked = [name for name in ("run", "tasks", "text") if getattr(options, name)]
+    if len(asked) > 1:
+        raise RecipeError(
+            "one of --run, --tasks and --text",
+            got=" and ".join(f"--{name}" for name in asked),
+            fix=f"a command for each: --{asked[-1]} alone",
+        )
+    needed = {"data": "tasks", "limit": "tasks", "context": "tasks or --text", "overlap": "text"}
+    for name, other in needed.items():
+        if getattr(options, name) and not any(word in other for word in asked):
+            raise RecipeError(f"--{name} with --{other}", got=f"--{name} alone", fix=f"--{other}")
+
+
+def _examine(options: argparse.Namespace) -> int:
+    how = Options(
+        contexts=options.context,
+        overlap=options.overlap,
+        batch_tokens=options.batch,
+        dtype=options.dtype,
+        out=options.out,
+    )
+
+    results = Results()
+    with joined() as world:
+        events = examine_all(
+            options.checkpoints, partial(_papers, options), how, world=world, results=results
+        )
+        if not world.leads:
+            for _event in events:
+                continue
+            return 0
+        show(events, options)
+    if options.json:
+        for result in results.found:
+            print(json.dumps(result.as_dict()))
+    elif not options.quiet:
+        print_table(_text_table(results) if options.text else _task_table(results))
+    return 0
+
+
+def _papers(options: argparse.Namespace) -> Sequence[Paper]:
+    if options.text:
+        return text_papers(options.text, text_field=options.text_field, documents=options.documents)
+    if options.data is None:
+        return harness_papers(options.tasks, limit=options.limit)
+    return task_papers(options.tasks, options.data, limit=options.limit)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return the words of a list with commas.
+
+    >>> _words("lambada_openai, piqa")
+    ('lambada_openai', 'piqa')
+    """
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _task_table(results: Results) -> Table:
+    table = Table("checkpoint", "task", "context", "examples")
+    for name in ("acc", "acc_norm", "perplexity"):
+        table.add_column(name)
+    for result in results.found:
+        found = measures(result.score)
+        table.add_row(
+            *_place(result),
+            f"{found['examples']:,}",
+            *(_mean(found.get(name), digits=4) for name in ("acc", "acc_norm", "perplexity")),
+        )
+    return table
+
+
+def _text_table(results: Results) -> Table:
+    """Return bits per byte; a text whose documents were capped says so, and so does an overlap."""
+    table = Table("checkpoint", "text", "context", "documents", "bytes", "bits per byte")
+    table.add_column("95% over documents")
+    for result in results.found:
+        found = measures(result.score)
+        bits = found["bits_per_byte"]
+        table.add_row(
+            *_place(result),
+            f"{'first ' if result.capped else ''}{found['documents']:,}",
+            f"{found['bytes']:,}",
+            f"{bits['value']:.4f}",
+            f"{bits['low']:.4f} to {bits['high']:.4f}",
+        )
+    return table
+
+
+def _place(result: Result) -> list[str]:
+    heading = result.heading
+    overlap = f", overlap {heading.overlap}" if heading.overlap else ""
+    return [str(result.checkpoint), heading.task, f"{heading.context}{overlap}"]
+
+
+def _mean(mean: dict[str, Any] | None, *, digits: int) -> str:
+    return f"{mean['value']:.{digits}g} ± {mean['stderr']:.2g}" if mean else "-"
 
 
 def _table(scores: Scores) -> Table:

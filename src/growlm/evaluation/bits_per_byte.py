@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from growlm.base.errors import EvaluationError
-from growlm.evaluation.scorer import Encode, Request, check_context, score
+from growlm.evaluation.decoder import Predictor, check_context
+from growlm.evaluation.request import Encode, Request
+from growlm.evaluation.results import TaskScore
+from growlm.evaluation.scorer import score
 from growlm.model.gpt import GPT
 
 GROUP_CHARACTERS = 1 << 20
@@ -27,7 +30,7 @@ class BitsPerByte:
 
 
 def bits_per_byte(
-    model: GPT,
+    model: GPT | Predictor,
     texts: Iterable[str],
     *,
     encode: Encode,
@@ -79,7 +82,9 @@ def bits_per_byte(
     )
 
 
-def rolling_windows(tokens: Sequence[int], *, prefix: int, context: int) -> Iterator[Request]:
+def rolling_windows(
+    tokens: Sequence[int], *, prefix: int, context: int, overlap: int = 0
+) -> Iterator[Request]:
     """Yield windows over a document that score each of its tokens once.
 
     The first window opens with the prefix. Each later one reads ``context`` tokens: it opens with
@@ -95,13 +100,16 @@ def rolling_windows(tokens: Sequence[int], *, prefix: int, context: int) -> Iter
         tokens: The document's; without any, there are no windows.
         prefix: What stands before its first token.
         context: Tokens the model reads at most.
+        overlap: Tokens, below the context, that every window but the first reads again before it
+            scores any; the harness has none. More of them cost more and give better scores.
     """
     stream = (prefix, *tokens)
-    for start in range(0, len(tokens), context):
-        end = min(start + context, len(tokens))
+    start, end = 0, min(context, len(tokens))
+    while start < len(tokens):
         yield Request(
             inputs=stream[max(end - context, 0) : end], targets=stream[start + 1 : end + 1]
         )
+        start, end = end, min(end + context - overlap, len(tokens))
 
 
 def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -116,3 +124,20 @@ def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
         characters += len(text)
     if group:
         yield group
+
+
+def corpus_bits_per_byte(found: TaskScore) -> float:
+    """Return the bits per byte of documents that were scored one by one, weighted by their bytes.
+
+    Raises:
+        EvaluationError: None of them has any text.
+    """
+    nats = math.fsum(each.values["log_likelihood_nats"] for each in found.examples)
+    n_bytes = math.fsum(each.values["bytes"] for each in found.examples)
+    if not n_bytes:
+        raise EvaluationError(
+            f"documents with text in {found.task}",
+            got=f"{len(found.examples)} documents, all empty",
+            fix="another file, or another field",
+        )
+    return -nats / n_bytes / math.log(2)

@@ -10,8 +10,10 @@ import torch
 
 from growlm.base.errors import EvaluationError
 from growlm.base.seeds import seed_for
+from growlm.evaluation.decoder import Predictor, check_context
 from growlm.evaluation.prose import CLOSING, Sentence, join, prose_runs
-from growlm.evaluation.scorer import Encode, Request, check_context, score
+from growlm.evaluation.request import Encode, Request
+from growlm.evaluation.scorer import score
 from growlm.model.gpt import GPT
 
 MIN_PASSAGES = 10
@@ -98,7 +100,7 @@ def passages(texts: Iterable[str], *, examples: int, seed: int) -> list[Passage]
 
 
 def last_word(
-    model: GPT,
+    model: GPT | Predictor,
     passages: Sequence[Passage],
     *,
     encode: Encode,

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, inf, sqrt
 from statistics import fmean, stdev
 
 from growlm.base.errors import EvaluationError
+
+LARGEST_EXPONENT = 700.0
+"""Beyond it, e to that power is no number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +20,10 @@ class ExampleScore:
 
     values: Mapping[str, float]
     """By metric: ``acc`` and ``acc_norm`` are 0 or 1; ``log_likelihood_nats`` is of the right
-    answer."""
+    answer. A document has its ``log_likelihood_nats``, ``bytes`` and ``tokens``."""
+
+    option_nats: tuple[float, ...] = ()
+    """The log-likelihood of each option, where there are any: two backends are compared by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +84,16 @@ class TaskScore:
                 fix=", ".join(sorted(self.examples[0].values)),
             ) from None
         return mean_of(values)
+
+    def perplexity(self) -> Mean:
+        """Return ``exp(-mean log p)`` of the right answers: per answer, not per token.
+
+        Its standard error is that of the exponent times the value.
+
+        Raises:
+            EvaluationError: An example has no log-likelihood.
+        """
+        nats = self.mean("log_likelihood_nats")
+        value = exp(-nats.value) if nats.value > -LARGEST_EXPONENT else inf
+        stderr = value * nats.stderr if nats.stderr else 0.0
+        return Mean(value=value, stderr=stderr, count=nats.count)

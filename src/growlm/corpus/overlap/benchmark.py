@@ -116,15 +116,19 @@ def read_benchmark(name: str, path: Path, *, fields: Mapping[str, str]) -> Bench
     sha256 = sha256_file(path)
     examples = tuple(
         _example(row, index, fields=fields, place=f"{path} line {line}")
-        for index, (line, row) in enumerate(_rows(path))
+        for index, (line, row) in enumerate(rows(path))
     )
     if not examples:
         raise CorpusError(f"examples in {path}", got="none", fix="another file")
     return Benchmark(name=name, path=str(path), sha256=sha256, fields=fields, examples=examples)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of a file, and for each the line that it stands on, from 1."""
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a file, and for each the line that it stands on, from 1.
+
+    Raises:
+        CorpusError: It is not JSON lines.
+    """
     try:
         with opened(path) as lines:
             for number, line in enumerate(lines, 1):
@@ -165,7 +169,7 @@ def _example(row: dict[str, Any], index: int, *, fields: Mapping[str, str], plac
 def _value(row: dict[str, Any], expression: str, place: str) -> str:
     match = _EXPRESSION.fullmatch(expression)
     names, key = match.groups() if match else (expression, None)
-    value = _found(row, names, place) if key is None else _chosen(row, names, key, place)
+    value = found_in(row, names, place) if key is None else _chosen(row, names, key, place)
     if not isinstance(value, str):
         raise CorpusError(
             f"text in field '{expression}' of {place}",
@@ -178,8 +182,8 @@ def _value(row: dict[str, Any], expression: str, place: str) -> str:
 def _chosen(row: dict[str, Any], names: str, key: str, place: str) -> Any:
     """Return the item of a list, or the one of several fields, whose number stands in a field."""
     parts = names.split("/")
-    items = _found(row, names, place) if len(parts) == 1 else parts
-    number = _found(row, key, place)
+    items = found_in(row, names, place) if len(parts) == 1 else parts
+    number = found_in(row, key, place)
     if not isinstance(items, list):
         raise CorpusError(f"a list in field '{names}' of {place}", got=_kind(items), fix="NAME")
     count = len(cast(list[Any], items))
@@ -190,14 +194,19 @@ def _chosen(row: dict[str, Any], names: str, key: str, place: str) -> Any:
             fix="another KEY",
         )
     item = cast(list[Any], items)[int(number)]
-    return item if len(parts) == 1 else _found(row, item, place)
+    return item if len(parts) == 1 else found_in(row, item, place)
 
 
 def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _found(row: dict[str, Any], names: str, place: str) -> Any:
+def found_in(row: Mapping[str, Any], names: str, place: str) -> Any:
+    """Return what a row has in a field; dots reach into objects.
+
+    Raises:
+        CorpusError: It has no such field.
+    """
     value: Any = row
     for name in names.split("."):
         if not isinstance(value, dict) or name not in value:

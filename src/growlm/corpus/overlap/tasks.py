@@ -54,7 +54,7 @@ def read_task(name: str, place: str) -> Benchmark:
         CorpusError: The harness is not installed, knows no such task, or cannot load its rows.
     """
     word = place.removeprefix(PREFIX)
-    return benchmark_of(name, word, _load(word))
+    return benchmark_of(name, word, load(word))
 
 
 def benchmark_of(name: str, word: str, task: Task) -> Benchmark:
@@ -85,7 +85,12 @@ def benchmark_of(name: str, word: str, task: Task) -> Benchmark:
     )
 
 
-def _load(word: str) -> Task:
+def load(word: str) -> Task:
+    """Return a task of the harness.
+
+    Raises:
+        CorpusError: The harness is not installed, knows no such task, or cannot load its rows.
+    """
     try:
         from lm_eval import tasks  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
     except ImportError as error:
