@@ -3,12 +3,8 @@
 from typing import Any
 
 from growlm.cli.contamination_table import contamination_table
-from growlm.report.contamination_view import (
-    ContaminationView,
-    DifferenceView,
-    MeanView,
-    SubsetView,
-)
+from growlm.report.contamination_view import ContaminationView, DifferenceView, SubsetView
+from growlm.report.frozen import MeanView
 
 SOME = MeanView(value=0.5, stderr=0.05, count=1234)
 DIFFERENCE = DifferenceView(

@@ -10,10 +10,10 @@ from growlm.report.contamination_view import (
     ContaminationView,
     DifferenceView,
     DoseView,
-    MeanView,
     SubsetView,
     ThresholdView,
 )
+from growlm.report.frozen import MeanView
 from growlm.report.view import (
     CertificateView,
     ComparisonView,

@@ -1,5 +1,6 @@
 from growlm.report.baseline_tables import components, tasks
-from growlm.report.view import BaselineView, MeanView, TaskView
+from growlm.report.frozen import MeanView
+from growlm.report.view import BaselineView, TaskView
 from growlm.report.words import NOTHING
 
 

@@ -11,7 +11,8 @@ from growlm.report.baselines import (
     spelled,
     task_scores,
 )
-from growlm.report.view import BaselineView, MeanView, TaskView
+from growlm.report.frozen import MeanView
+from growlm.report.view import BaselineView, TaskView
 
 
 def mean(value, *, stderr=0.01, count=5_153):

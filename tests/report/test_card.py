@@ -4,7 +4,8 @@ import pytest
 import yaml as reference
 
 from growlm.report.card import Card, Stretch, card, data_sets, metadata, yaml
-from growlm.report.view import MeanView, TaskView
+from growlm.report.frozen import MeanView
+from growlm.report.view import TaskView
 
 TASK = TaskView(
     task="lambada_openai",

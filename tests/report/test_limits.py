@@ -1,5 +1,6 @@
+from growlm.report.frozen import MeanView
 from growlm.report.limits import LIMITS, not_shown
-from growlm.report.view import BenchmarkView, ExposureView, MeanView, TaskView
+from growlm.report.view import BenchmarkView, ExposureView, TaskView
 
 STANDING = {
     "What chance does",

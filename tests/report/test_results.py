@@ -4,9 +4,10 @@ import pytest
 
 from growlm.report.accounts import accounts
 from growlm.report.baselines import PUBLISHED
+from growlm.report.frozen import MeanView
 from growlm.report.limits import not_shown
 from growlm.report.results import results
-from growlm.report.view import MeanView, TaskView
+from growlm.report.view import TaskView
 
 TASK = TaskView(task="piqa", scores={"acc": MeanView(value=0.6, stderr=0.01, count=1_838)})
 

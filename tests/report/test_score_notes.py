@@ -1,5 +1,6 @@
+from growlm.report.frozen import MeanView
 from growlm.report.score_notes import long_contexts, task_contexts
-from growlm.report.view import MeanView, TaskView
+from growlm.report.view import TaskView
 
 
 def test_multiples_and_positions_are_told(run):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from growlm.report.contamination_tables import LINEAGES, VERDICTS
-from growlm.report.contamination_view import ContaminationView, MeanView
+from growlm.report.contamination_view import ContaminationView
+from growlm.report.frozen import MeanView
 
 
 def contamination_table(found: Sequence[ContaminationView]) -> Table:

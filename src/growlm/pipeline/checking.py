@@ -28,6 +28,7 @@ from growlm.pipeline.preparing import (
 from growlm.pipeline.recomputing import checkpointing_words
 from growlm.pipeline.screening import check_benchmarks, overlap_step, standings_of
 from growlm.pipeline.stageplan import StagePlan
+from growlm.pipeline.tasking import check_tasks
 from growlm.recipe.sections import Source
 
 BYTES_PER_TOKEN = 4.0
@@ -130,6 +131,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         RecipeError: A source would be repeated too often.
     """
     check_benchmarks(plan)
+    check_tasks(plan)
     packed = packed_sources(plan, folder) if folder and _is_packed(plan, folder) else None
     rows = _packed_rows(packed, folder) if packed and folder else _unpacked_rows(plan)
     sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={}, masks={})

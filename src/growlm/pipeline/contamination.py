@@ -22,10 +22,10 @@ from growlm.report.contamination_view import (
     ContaminationView,
     DifferenceView,
     DoseView,
-    MeanView,
     SubsetView,
     ThresholdView,
 )
+from growlm.report.frozen import MeanView
 
 METRICS = ("acc", "acc_norm", "log_likelihood_nats")
 """Metrics that are looked at, of those that a task has."""

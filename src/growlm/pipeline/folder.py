@@ -106,6 +106,10 @@ class RunFolder:
         """A stage's scores."""
         return self.stage(name) / "evaluation.json"
 
+    def tasks(self, name: str) -> Path:
+        """A stage's score sheets of tasks."""
+        return self.stage(name) / "tasks"
+
     def record(self, step: str) -> Path:
         """What is known of a step: its key, and whether it is done."""
         return self.path / "steps" / f"{step.replace(':', '.')}.json"

@@ -38,6 +38,7 @@ from growlm.pipeline.recomputing import NUMBERS, layers_of
 from growlm.pipeline.screening import check_benchmarks, overlap_step
 from growlm.pipeline.stagejob import training_of
 from growlm.pipeline.stageplan import StagePlan
+from growlm.pipeline.tasking import check_tasks, key_of, take_tasks
 from growlm.pipeline.training import train_stage
 from growlm.pipeline.viewing import run_view
 from growlm.recipe.sections import Ema
@@ -96,6 +97,7 @@ def prepare(run: Run) -> Iterator[Event]:
     experiment = run.plan.experiment
     check_apart(run.plan, run.folder)
     check_benchmarks(run.plan)
+    check_tasks(run.plan)
     if experiment.duplicates is not None:
         step = duplicates_step(run.plan, run.folder, experiment.duplicates)
         yield from bring_up_to_date(step, run.folder)
@@ -133,6 +135,8 @@ def _train_alone(run: Run, stage: StagePlan) -> Iterator[Event]:
 def score(run: Run, stage: StagePlan) -> Iterator[Event]:
     """Bring the scores of a trained stage up to date."""
     yield from bring_up_to_date(_evaluate_step(run, stage), run.folder)
+    if run.plan.experiment.evaluate.tasks:
+        yield from bring_up_to_date(_tasks_step(run, stage), run.folder)
 
 
 def log(run: Run) -> Iterator[Event]:
@@ -333,7 +337,7 @@ def _evaluate_step(run: Run, stage: StagePlan) -> Step:
     return Step(
         name=f"evaluate:{stage.name}",
         key={
-            "section": experiment.evaluate.model_dump(),
+            "section": experiment.evaluate.model_dump(exclude={"tasks", "data", "task_limit"}),
             "weights": [checkpoint.read_meta(each.path).weights_sha256 for each in examinees],
             "sources": packed_sources(run.plan, run.folder).ids,
             "seed": experiment.seed,
@@ -343,6 +347,23 @@ def _evaluate_step(run: Run, stage: StagePlan) -> Step:
         precious=False,
         work=work,
         result=lambda: f"{len(examinees)} checkpoints",
+    )
+
+
+def _tasks_step(run: Run, stage: StagePlan) -> Step:
+    examinees, out = _examinees(run, stage), run.folder.tasks(stage.name)
+    longest = stage.config.context if stage.config.positions == "learned" else None
+    multiples = run.plan.experiment.evaluate.context_multiples
+    contexts = [each * stage.context for each in multiples]
+    read = [each for each in contexts if longest is None or each <= longest]
+    return Step(
+        name=f"tasks:{stage.name}",
+        key=key_of(run.plan, [checkpoint.read_meta(each.path).weights_sha256 for each in examinees])
+        | {"context": stage.context},
+        outputs=(out,),
+        precious=False,
+        work=lambda: take_tasks(run.plan, [(each, read) for each in examinees], out),
+        result=lambda: ", ".join(run.plan.experiment.evaluate.tasks),
     )
 
 

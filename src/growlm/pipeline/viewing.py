@@ -25,7 +25,9 @@ from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import facts_of
 from growlm.pipeline.recomputing import checkpointing_words
 from growlm.pipeline.stageplan import StagePlan
+from growlm.pipeline.tasking import Marked, contamination, marked
 from growlm.recipe.sections import Source
+from growlm.report.frozen import MeanView
 from growlm.report.view import (
     ApartView,
     BaselineView,
@@ -35,7 +37,6 @@ from growlm.report.view import (
     CopiesPoint,
     EvaluationView,
     ExposureView,
-    MeanView,
     MemoryView,
     RunView,
     SourceView,
@@ -81,6 +82,7 @@ def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
         stages=stages,
         document_cap=experiment.evaluate.documents,
         baselines=tuple(BaselineView(**each.model_dump()) for each in experiment.baseline),
+        contamination=contamination(plan, folder),
     )
 
 
@@ -394,11 +396,22 @@ def _evaluations(folder: RunFolder, stage: str) -> tuple[EvaluationView, ...]:
     if not path.is_file():
         return ()
     values: list[Mapping[str, object]] = read_json(path)
+    tasks = marked(folder, stage)
     try:
-        return tuple(EvaluationView.model_validate(each) for each in values)
+        found = [EvaluationView.model_validate(each) for each in values]
+        return tuple(each.model_copy(update={"tasks": _tasks(each, tasks)}) for each in found)
     except ValidationError as error:
         raise StorageError(
             f"{path} to hold this growlm's scores",
             got=str(error.errors()[0]["msg"]),
             fix="removing it: the stage is then scored again",
         ) from None
+
+
+def _tasks(score: EvaluationView, found: Sequence[Marked]) -> tuple[TaskView, ...]:
+    """Return what the checkpoint of some scores made of the tasks, at the same context."""
+    return tuple(
+        task_view(each.score)
+        for each in found
+        if (each.checkpoint, each.context) == (score.checkpoint, score.context)
+    )

@@ -240,6 +240,16 @@ class Evaluate(Section, frozen=True):
     last_word: LastWord | None = None
     """The last-word task, if any."""
 
+    tasks: tuple[str, ...] = ()
+    """Tasks, such as ``lambada_openai``, ``piqa`` and ``hellaswag``."""
+
+    data: str | None = None
+    """The folder of the tasks' files, relative to the recipe; lm-evaluation-harness fetches its own
+    tasks when absent."""
+
+    task_limit: PositiveInt | None = None
+    """Rows of a task, at most, the first ones; all when absent."""
+
     batch: Tokens = 16_384
     """Tokens scored at once."""
 

@@ -1,15 +1,15 @@
 """Notes on scores and overlap: what a reader must know before comparing a score."""
 
-from collections.abc import Sequence
-
-from growlm.report.contamination_view import ContaminationView
+from growlm.report.view import RunView
 from growlm.report.words import code, listing
 
 
-def unknown_lineage(found: Sequence[ContaminationView]) -> tuple[str, ...]:
+def unknown_lineage(view: RunView) -> tuple[str, ...]:
     """Say of which scores nobody knows whether their examples were trained on."""
-    names = dict.fromkeys(code(each.stage) for each in found if each.known == "unknown")
-    some = dict.fromkeys(code(each.stage) for each in found if each.known == "partial")
+    names = dict.fromkeys(
+        code(each.stage) for each in view.contamination if each.known == "unknown"
+    )
+    some = dict.fromkeys(code(each.stage) for each in view.contamination if each.known == "partial")
     told: list[str] = []
     if names:
         told.append(
@@ -24,11 +24,11 @@ def unknown_lineage(found: Sequence[ContaminationView]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def evident(found: Sequence[ContaminationView]) -> tuple[str, ...]:
+def evident(view: RunView) -> tuple[str, ...]:
     """Say which scores overlap shows in, and which are the ones to quote instead."""
     return tuple(
         f"{code(each.stage)} scores better on what overlaps with its training text: quote "
         f"{code(each.task)}, {code(each.metric)}, on clean examples only."
-        for each in found
+        for each in view.contamination
         if "evidence" in (each.verdict, each.difference.verdict if each.difference else None)
     )

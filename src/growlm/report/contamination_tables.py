@@ -2,13 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from growlm.report.contamination_view import (
-    ContaminationView,
-    DoseView,
-    MeanView,
-    SubsetView,
-    ThresholdView,
-)
+from growlm.report.contamination_view import ContaminationView, DoseView, SubsetView, ThresholdView
+from growlm.report.frozen import MeanView
 from growlm.report.words import (
     MINUS,
     NOTHING,

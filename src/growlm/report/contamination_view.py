@@ -3,20 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from growlm.report.view import View
+from growlm.report.frozen import MeanView, View
 
 Known = Literal["known", "partial", "unknown"]
 
 Verdict = Literal["evidence", "none", "insufficient", "no overlap", "not searched"]
-
-
-class MeanView(View, frozen=True):
-    """A mean over examples."""
-
-    value: float
-    stderr: float
-    """Standard error; 0 for one example."""
-    count: int
 
 
 class SubsetView(View, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from growlm.report import byte_chart, compute_chart, perplexity_chart
+from growlm.report import byte_chart, compute_chart, overlap_chart, perplexity_chart
 from growlm.report.channels import Width, named
 from growlm.report.curves import last_loss, perplexity as perplexity_of
 from growlm.report.explore import Control
@@ -64,6 +64,7 @@ def figures(view: RunView, *, width: Width, small_width: Width, legend: bool) ->
     perplexity = perplexity_chart.perplexity_chart(view, width=width, legend=legend)
     compute = compute_chart.compute_chart(view, width=width, legend=legend)
     bits = byte_chart.byte_charts(view, width=small_width)
+    overlap = overlap_chart.overlap_charts(view.stages, view.contamination, width=small_width)
     found = [
         Figure(
             name="perplexity",
@@ -88,6 +89,14 @@ def figures(view: RunView, *, width: Width, small_width: Width, legend: bool) ->
             charts=tuple(bits),
             alternative="The table of bits per byte above, drawn: a chart for each source, a line "
             "for each stage.",
+        ),
+        Figure(
+            name="overlap",
+            title="Scores without the examples that overlap",
+            caption=overlap_chart.CAPTION,
+            charts=tuple(overlap),
+            alternative="The table of thresholds above, drawn: a chart for each task and metric, a "
+            "line for each stage.",
         ),
     ]
     return [figure for figure in found if figure.charts]

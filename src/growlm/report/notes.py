@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from growlm.report import data_notes, growth_notes, score_notes, training_notes
+from growlm.report import contamination_notes, data_notes, growth_notes, score_notes, training_notes
 from growlm.report.view import RunView
 
 NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
@@ -17,6 +17,8 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "The controls": growth_notes.controls,
     "Not comparable": growth_notes.not_comparable,
     "Benchmarks in the text": data_notes.exposed,
+    "Scores that overlap helps": contamination_notes.evident,
+    "Lineage of scores": contamination_notes.unknown_lineage,
     "The jump at growth": growth_notes.jump,
     "Copies that have not parted": growth_notes.unparted,
     "An annealed parent": growth_notes.annealed_parent,

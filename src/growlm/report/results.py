@@ -6,10 +6,11 @@ from typing import Literal
 from growlm.report.accounts import Account, accounts
 from growlm.report.baselines import PUBLISHED, Score, own_rows, task_scores
 from growlm.report.curves import final_loss
+from growlm.report.frozen import View
 from growlm.report.ledger import saving
 from growlm.report.limits import not_shown
 from growlm.report.notes import raised
-from growlm.report.view import BaselineView, RunView, StageView, View
+from growlm.report.view import BaselineView, RunView, StageView
 
 FORMAT = 1
 

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from growlm.report import baseline_tables, ledger_tables, result_tables, tables
+from growlm.report import (
+    baseline_tables,
+    contamination_tables,
+    ledger_tables,
+    result_tables,
+    tables,
+)
 from growlm.report.limits import not_shown
 from growlm.report.notes import raised
 from growlm.report.opening import headlines, opening
@@ -31,6 +37,7 @@ def sections(view: RunView) -> tuple[Section, ...]:
         Section(title="Training", body=_training(view), figures=()),
         Section(title="Curves", body=_curves(view), figures=("perplexity", "compute")),
         Section(title="Results", body=_results(view), figures=("bits-per-byte",)),
+        Section(title="Contamination", body=_contamination(view), figures=("overlap",)),
         Section(title="Ledger", body=_ledger(view), figures=()),
         Section(title="Growth", body=_growth(view), figures=()),
         Section(title="Notes", body=_notes(view), figures=()),
@@ -123,6 +130,10 @@ def _results(view: RunView) -> str:
             baseline_tables.components(view),
         ),
     )
+
+
+def _contamination(view: RunView) -> str:
+    return contamination_tables.section(view.contamination) if view.contamination else ""
 
 
 def _ledger(view: RunView) -> str:

@@ -3,17 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel
-
-
-class View(
-    BaseModel,
-    frozen=True,
-    extra="forbid",
-    use_attribute_docstrings=True,
-    ser_json_inf_nan="strings",
-):
-    """Part of a training log: frozen, closed to unknown keys; NaN and infinity survive JSON."""
+from growlm.report.contamination_view import ContaminationView
+from growlm.report.frozen import MeanView, View
 
 
 class TokenizerView(View, frozen=True):
@@ -193,17 +184,6 @@ class LastWordView(View, frozen=True):
     """Its standard error."""
     perplexity: float
     """exp of the mean negative log-likelihood of a last word, per word."""
-
-
-class MeanView(View, frozen=True):
-    """The mean of a metric over a task's examples."""
-
-    value: float
-    """The mean."""
-    stderr: float
-    """Its standard error."""
-    count: int
-    """Examples."""
 
 
 class TaskView(View, frozen=True):
@@ -403,3 +383,5 @@ class RunView(View, frozen=True):
     """Documents per source that are scored, at most."""
     baselines: tuple[BaselineView, ...] = ()
     """The recipe's own baselines."""
+    contamination: tuple[ContaminationView, ...] = ()
+    """Scores on tasks held against what was trained on of them."""

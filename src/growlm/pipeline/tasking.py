@@ -1,0 +1,184 @@
+"""The tasks step: what a stage's checkpoints make of the recipe's tasks, and where that is read."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from growlm.base.errors import StorageError
+from growlm.base.files import read_json, write_json
+from growlm.corpus.optional import missing
+from growlm.evaluation.results import TaskScore
+from growlm.evaluation.sheet import read_sheet
+from growlm.evaluation.tasks import load_task, read_task_file
+from growlm.pipeline.contamination import Graded, all_views, lineage_sources, report_of
+from growlm.pipeline.evaluating import Examinee, Label
+from growlm.pipeline.events import Event
+from growlm.pipeline.examining import Options, Results, code_version, examine_all
+from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.papers import Paper, harness_papers, task_papers
+from growlm.pipeline.plan import Plan
+from growlm.recipe.sections import Evaluate
+from growlm.report.contamination_view import ContaminationView
+from growlm.training.parallel import ALONE
+
+INDEX = "tasks.json"
+"""Which sheet is of which checkpoint, beside the sheets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A checkpoint's scores on a task, at a context."""
+
+    checkpoint: Label
+    context: int
+    data_sha256: str
+    score: TaskScore
+
+
+def check_tasks(plan: Plan) -> None:
+    """Refuse tasks that could not be asked, before anything is computed.
+
+    Raises:
+        CorpusError: Their data lack a field, or the harness that should have them is missing.
+        EvaluationError: There is no such task, or its data are not there.
+    """
+    section = plan.experiment.evaluate
+    if section.tasks and section.data is None and find_spec("lm_eval") is None:
+        raise missing("lm_eval", extra="eval", purpose=f"have {', '.join(section.tasks)}")
+    for name in section.tasks:
+        if section.data is not None:
+            load_task(
+                read_task_file(name), plan.recipe_folder / section.data, limit=section.task_limit
+            )
+
+
+def key_of(plan: Plan, weights: Sequence[str]) -> dict[str, Any]:
+    """Return all that scores on tasks depend on; the harness's own rows are taken as settled.
+
+    Args:
+        plan: The plan.
+        weights: Of each checkpoint, their digest.
+    """
+    section = plan.experiment.evaluate
+    own = _papers(plan, section) if section.data is not None else []
+    return {
+        "tasks": section.tasks,
+        "data": [(each.version, each.asked, each.sha256) for each in own],
+        "limit": section.task_limit,
+        "contexts": section.context_multiples,
+        "batch": section.batch,
+        "weights": list(weights),
+        "code": code_version(),
+    }
+
+
+def take_tasks(
+    plan: Plan, examinees: Sequence[tuple[Examinee, Sequence[int]]], out: Path
+) -> Generator[Event, None, None]:
+    """Score checkpoints on the recipe's tasks; sheets that are there already are not filled again.
+
+    Args:
+        plan: The plan.
+        examinees: The checkpoints, each with the contexts that it can read.
+        out: The folder of sheets.
+
+    Raises:
+        EvaluationError: A score cannot be computed.
+        StorageError: A sheet cannot be written.
+    """
+    section = plan.experiment.evaluate
+    rows: list[dict[str, Any]] = []
+    for examinee, contexts in examinees:
+        options = Options(
+            contexts=tuple(map(str, contexts)),
+            overlap=0,
+            batch_tokens=section.batch,
+            dtype="fp32",
+            out=out,
+        )
+        results = Results()
+        yield from examine_all(
+            [examinee.path],
+            lambda: _papers(plan, section),
+            options,
+            world=ALONE,
+            results=results,
+        )
+        rows += [
+            {
+                "checkpoint": examinee.label,
+                "context": each.heading.context,
+                "sheet": each.sheet.name,
+            }
+            for each in results.found
+        ]
+    write_json(out / INDEX, rows)
+
+
+def marked(folder: RunFolder, stage: str) -> list[Marked]:
+    """Return what a stage's checkpoints made of the tasks; nothing before they were asked.
+
+    Raises:
+        StorageError: What is there is not what was written.
+        EvaluationError: A sheet is damaged.
+    """
+    place = folder.tasks(stage)
+    if not (place / INDEX).is_file():
+        return []
+    rows: list[Mapping[str, Any]] = read_json(place / INDEX)
+    try:
+        return [_marked(place, row) for row in rows]
+    except (KeyError, TypeError) as error:
+        raise StorageError(
+            f"{place / INDEX} to hold this growlm's scores",
+            got=f"'{error}'",
+            fix=f"removing {place}: the stage is then scored again",
+        ) from None
+
+
+def contamination(plan: Plan, folder: RunFolder) -> tuple[ContaminationView, ...]:
+    """Return what is known of the stages' scores and their training text.
+
+    Raises:
+        CheckpointError: A ledger is damaged.
+        EvaluationError: A score is of another file than was searched for.
+    """
+    graded = [
+        Graded(
+            stage=stage.name,
+            checkpoint="final",
+            path=folder.final(stage.name),
+            scores=tuple(each.score for each in found),
+            sources=lineage_sources(plan, stage),
+            digests={each.score.task: each.data_sha256 for each in found},
+        )
+        for stage in plan.stages
+        if (found := _at_training_context(folder, stage.name, stage.context))
+    ]
+    if not graded:
+        return ()
+    parents = {each.name: each.origin.parent for each in plan.stages if each.origin.parent}
+    return all_views(graded, report_of(folder.overlap / "overlap.json"), parents=parents)
+
+
+def _at_training_context(folder: RunFolder, stage: str, context: int) -> list[Marked]:
+    found = marked(folder, stage)
+    return [each for each in found if each.checkpoint == "final" and each.context == context]
+
+
+def _marked(place: Path, row: Mapping[str, Any]) -> Marked:
+    heading, score = read_sheet(place / row["sheet"])
+    return Marked(
+        checkpoint=row["checkpoint"],
+        context=row["context"],
+        data_sha256=heading.data_sha256,
+        score=score,
+    )
+
+
+def _papers(plan: Plan, section: Evaluate) -> list[Paper]:
+    if section.data is None:
+        return harness_papers(section.tasks, limit=section.task_limit)
+    return task_papers(section.tasks, plan.recipe_folder / section.data, limit=section.task_limit)
