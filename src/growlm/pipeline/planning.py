@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from growlm.base.errors import RecipeError
 from growlm.base.units import format_bytes
 from growlm.model.cost import training_flops_per_token
 from growlm.model.loss import CHUNK_TOKENS
@@ -21,14 +20,13 @@ from growlm.model.memory import (
     needs,
     within,
 )
-from growlm.pipeline.checking import check_ranks, disk_bytes, disk_needed, free_bytes
+from growlm.pipeline.checking import disk_bytes, disk_needed, free_bytes
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.recomputing import NUMBERS, layers_of
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.timing import Clock
 from growlm.runlog import Start, read
-from growlm.training.parallel import World
 
 MIB = 2**20
 
@@ -211,16 +209,12 @@ def outlook(
         ),
         disk_bytes=needed,
         free_bytes=free,
-        notes=tuple(_warnings(plan, machine, needed=needed, free=free)),
+        notes=tuple(_warnings(needed=needed, free=free)),
     )
 
 
-def _warnings(plan: Plan, machine: Machine, *, needed: int, free: int) -> Iterator[str]:
+def _warnings(*, needed: int, free: int) -> Iterator[str]:
     """Yield why a run would be refused."""
-    try:
-        check_ranks(plan, World(size=machine.devices), allow_fallback=False)
-    except RecipeError as error:
-        yield f"on these devices the run would be refused: {error}"
     if needed > free:
         yield (
             f"here the run would be refused: its checkpoints need {format_bytes(needed)} on a disk "
