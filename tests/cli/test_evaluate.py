@@ -119,6 +119,21 @@ def test_tasks_of_local_files_have_scores_with_their_errors(home, scored):
         assert each["version"] == "1.0"
 
 
+def test_scores_of_unknown_lineage_are_marked_as_such(home, growlm, scored, tmp_path):
+    words = ("--tasks", "piqa", "--data", home / "data")
+    shown = growlm("evaluate", home / "alibi", *words, "--out", tmp_path).stdout
+    assert {"unknown", "lineage", "searched"} <= {*shown.split()}
+    (found,) = scored(*words)
+    assert {each["known"] for each in found["contamination"]} == {"unknown"}
+
+
+def test_a_report_that_is_none_is_refused(home, refusal, tmp_path):
+    report = tmp_path / "overlap.json"
+    report.write_text("{}")
+    words = ("--tasks", "piqa", "--data", home / "data", "--out", tmp_path / "out")
+    assert "overlap.json" in refusal("evaluate", home / "alibi", *words, "--searched", report)
+
+
 def test_the_batch_size_changes_only_rounding(home, scored):
     for one, other in zip(scored(*tasks(home)), scored(*tasks(home, "--batch", 40)), strict=True):
         assert one["sheet"] != other["sheet"]

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from growlm.base.errors import RecipeError
 from growlm.cli import options as shared
+from growlm.cli.contamination_table import contamination_table
 from growlm.cli.parser import count, whole_number
 from growlm.cli.show import show
 from growlm.cli.tables import print_table
@@ -24,6 +25,7 @@ from growlm.pipeline.examining import (
 from growlm.pipeline.papers import Paper, harness_papers, task_papers, text_papers
 from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
+from growlm.pipeline.tasking import held_against
 
 DOCUMENTS = 3_000
 BATCH_TOKENS = 16_384
@@ -64,6 +66,13 @@ def _what(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="FOLDER",
         help="where the tasks' data lie; without it they come from lm-evaluation-harness",
+    )
+    parser.add_argument(
+        "--searched",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="the overlap.json of what the models were trained on (that of the run CKPT lies in)",
     )
     parser.add_argument(
         "--text",
@@ -153,7 +162,13 @@ def _check(options: argparse.Namespace) -> None:
             got=" and ".join(f"--{name}" for name in asked),
             fix=f"a command for each: --{asked[-1]} alone",
         )
-    needed = {"data": "tasks", "limit": "tasks", "context": "tasks or --text", "overlap": "text"}
+    needed = {
+        "data": "tasks",
+        "searched": "tasks",
+        "limit": "tasks",
+        "context": "tasks or --text",
+        "overlap": "text",
+    }
     for name, other in needed.items():
         if getattr(options, name) and not any(word in other for word in asked):
             raise RecipeError(f"--{name} with --{other}", got=f"--{name} alone", fix=f"--{other}")
@@ -178,12 +193,22 @@ def _examine(options: argparse.Namespace) -> int:
                 continue
             return 0
         show(events, options)
+    _tell(results, options)
+    return 0
+
+
+def _tell(results: Results, options: argparse.Namespace) -> None:
+    held = held_against(results, options.searched) if options.tasks else ()
     if options.json:
         for result in results.found:
-            print(json.dumps(result.as_dict()))
+            place = (str(result.checkpoint), result.heading.task)
+            views = [each for each in held if (each.stage, each.task) == place]
+            known = {"contamination": [each.model_dump(mode="json") for each in views]}
+            print(json.dumps(result.as_dict() | (known if views else {})))
     elif not options.quiet:
         print_table(_text_table(results) if options.text else _task_table(results))
-    return 0
+        if held:
+            print_table(contamination_table(held))
 
 
 def _papers(options: argparse.Namespace) -> Sequence[Paper]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from growlm.base.errors import EvaluationError
-from growlm.corpus.ledger import Ledger
+from growlm.checkpoint import META
+from growlm.corpus.ledger import Ledger, inherited, of
 from growlm.corpus.overlap.reading import BenchmarkRead, Contact, ReportRead, read_report
 from growlm.corpus.overlap.score import PARTIAL
 from growlm.corpus.overlap.tasks import PREFIX, is_task
@@ -62,8 +63,8 @@ def contamination_views(
         EvaluationError: A score is of another file than was searched for, or of rows that it does
             not have, or the parent was scored on other examples.
     """
-    ledger = ledger_of(graded.path)
-    before = None if parent is None else ledger_of(parent.path)
+    ledger = _ledger(graded.path)
+    before = None if parent is None else _ledger(parent.path)
     return tuple(
         _view(graded, found, parent)
         for score in graded.scores
@@ -71,6 +72,13 @@ def contamination_views(
             score, graded, report, ledger=ledger, parent=_parent(score, parent, before, report)
         )
     )
+
+
+def _ledger(path: Path) -> Ledger:
+    """Return a checkpoint's ledger; of a Hugging Face folder nobody knows anything."""
+    if (path / META).is_file():
+        return ledger_of(path)
+    return of(inherited(None, (path.name,)))
 
 
 def report_of(path: Path) -> ReportRead | None:

@@ -9,14 +9,21 @@ from typing import Any
 from growlm.base.errors import StorageError
 from growlm.base.files import read_json, write_json
 from growlm.corpus.optional import missing
+from growlm.corpus.overlap.reading import read_report
 from growlm.evaluation.results import TaskScore
 from growlm.evaluation.sheet import read_sheet
 from growlm.evaluation.tasks import load_task, read_task_file
-from growlm.pipeline.contamination import Graded, all_views, lineage_sources, report_of
+from growlm.pipeline.contamination import (
+    Graded,
+    all_views,
+    contamination_views,
+    lineage_sources,
+    report_of,
+)
 from growlm.pipeline.evaluating import Examinee, Label
 from growlm.pipeline.events import Event
 from growlm.pipeline.examining import Options, Results, code_version, examine_all
-from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.folder import RunFolder, enclosing
 from growlm.pipeline.papers import Paper, harness_papers, task_papers
 from growlm.pipeline.plan import Plan
 from growlm.recipe.sections import Evaluate
@@ -161,6 +168,39 @@ def contamination(plan: Plan, folder: RunFolder) -> tuple[ContaminationView, ...
         return ()
     parents = {each.name: each.origin.parent for each in plan.stages if each.origin.parent}
     return all_views(graded, report_of(folder.overlap / "overlap.json"), parents=parents)
+
+
+def held_against(results: Results, searched: Path | None) -> tuple[ContaminationView, ...]:
+    """Return what is known of scores that were asked for outside a recipe.
+
+    Args:
+        results: On tasks, of one context each.
+        searched: An ``overlap.json``; that of the run each checkpoint lies in when None.
+
+    Raises:
+        CheckpointError: A ledger is damaged.
+        CorpusError: The report is none, or one of another format.
+        EvaluationError: A score is of another file than was searched for.
+    """
+    paths = dict.fromkeys(each.checkpoint for each in results.found)
+    views: list[ContaminationView] = []
+    report = read_report(searched) if searched else None
+    for path in paths:
+        mine = [each for each in results.found if each.checkpoint == path]
+        context = mine[0].heading.context
+        mine = [each for each in mine if each.heading.context == context]
+        run = enclosing(path)
+        place = run.overlap / "overlap.json" if run else None
+        graded = Graded(
+            stage=str(path),
+            checkpoint="final",
+            path=path,
+            scores=tuple(each.score for each in mine),
+            sources=None,
+            digests={each.heading.task: each.heading.data_sha256 for each in mine},
+        )
+        views += contamination_views(graded, report or (report_of(place) if place else None))
+    return tuple(views)
 
 
 def _at_training_context(folder: RunFolder, stage: str, context: int) -> list[Marked]:
