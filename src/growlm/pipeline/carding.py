@@ -1,5 +1,6 @@
 """The export step's model card: what a checkpoint and the run that it lies in know of it."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def card_text(source: Path, meta: Meta, outgoing: Outgoing, wishes: Wishes, *, n
             architecture=outgoing.family.architecture,
             parameters=parameters(outgoing.config),
             context=outgoing.context,
-            trained_flops=sum(each.flops for each in meta.lineage),
+            trained_flops=math.fsum(each.flops for each in meta.lineage),
             lineage=tuple(
                 Stretch(
                     stage=each.stage, origin=each.origin, layers=each.layers, tokens=each.tokens
