@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from setting import setting
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.exposure import Span, exposures
 from growlm.corpus.inverse import draws_of
 from growlm.corpus.manifest import TokenizerFacts

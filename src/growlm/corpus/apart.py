@@ -8,8 +8,8 @@ from multiprocessing.process import BaseProcess
 
 import numpy as np
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.tokenizer import whole
 
 REPLACED_AFTER = 1 << 26

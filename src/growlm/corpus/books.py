@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.clusters import first_of_each
 from growlm.corpus.signed import Signed
 from growlm.recipe.duplicates import Duplicates

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int64, UInt64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.shingles import mixk
 from growlm.corpus.signatures import BANDS, ROWS, similarity
 

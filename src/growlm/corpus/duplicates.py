@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from growlm.base.arrays import NDArray
 from growlm.base.files import digest_of, read_json, remove, write_json, write_text
 from growlm.corpus import signed as table
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.books import Book, found_in_others
 from growlm.corpus.clusters import first_of_each
 from growlm.corpus.documents import units

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.inverse import NEVER, contexts_at, draws_of, samples_of
 from growlm.corpus.mixture import Sampler
 from growlm.corpus.stretches import UNTRAINED, Stretch, check_stretches, steps_of

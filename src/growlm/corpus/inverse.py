@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.mixture import Sampler
 from growlm.corpus.weights import draw_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 from growlm.base.files import storage
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.spans import Span
 
 SUFFIX = ".mask"

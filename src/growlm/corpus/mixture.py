@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.permutation import Permutation, key64, permutations
 from growlm.corpus.schedules import (
     RESERVED,

@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 from jaxtyping import Int64, UInt64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 
 ROUNDS = 4
 """Fewer leave structure at some lags."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 from growlm.base.files import sha256_file, storage
 from growlm.corpus import index, masks
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.manifest import Manifest, ShardFacts, TokenizerFacts
 from growlm.corpus.writing import CRC_BLOCK_BYTES, Ids, crc32_hex, writer
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64, UInt64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 
 SIZE = 5
 """Words in a shingle."""

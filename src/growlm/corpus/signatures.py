@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int64, UInt64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.permutation import key64
 
 BANDS, ROWS = 14, 8

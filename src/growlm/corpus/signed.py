@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from growlm.base.arrays import NDArray
 from growlm.base.files import read_json
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.clusters import Signatures
 from growlm.corpus.signing import Portion
 

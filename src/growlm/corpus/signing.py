@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt64
 
-from growlm.base.arrays import NDArray
 from growlm.base.files import write_bytes, write_json
 from growlm.base.memory import keep_freed
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.canonical import alnum, canonical
 from growlm.corpus.chunks import edges
 from growlm.corpus.documents import Document, readings_of

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Int64
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
+from growlm.corpus.arrays import NDArray
 
 UNTRAINED = -1
 """The stretch and the step of a sample that no weights learned from."""

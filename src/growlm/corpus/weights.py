@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Int64
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
+from growlm.corpus.arrays import NDArray
 
 UNITS = 65_536
 """What the whole numbers of a mixture add up to."""

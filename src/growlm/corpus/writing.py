@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
 from growlm.base.files import sha256_bytes, storage, whole_folder
 from growlm.corpus import index, masks
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.manifest import (
     DtypeName,
     Manifest,

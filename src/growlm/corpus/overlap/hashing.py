@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int, UInt8, UInt64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.shingles import mixk
 
 _WINDOW_BASE = 0x9E3779B97F4A7C15

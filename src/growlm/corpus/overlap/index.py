@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
 
-from growlm.base.arrays import NDArray
 from growlm.base.errors import CorpusError
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.overlap.benchmark import Benchmark
 from growlm.corpus.overlap.canonical import alnum, words as words_of
 from growlm.corpus.overlap.hashing import hashes_of, ngrams, windows

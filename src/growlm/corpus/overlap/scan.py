@@ -9,7 +9,7 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.overlap.canonical import (
     EDGE,
     character_spans,

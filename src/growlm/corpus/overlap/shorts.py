@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 from growlm.corpus.overlap.canonical import character_spans, words as words_of
 
 SHORTEST_WORDS, SHORTEST_LETTERS = 3, 12

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 
 LEAST_BITS, MOST_BITS = 10, 30
 """Of a hash, for each bitmap: with 16 times as many bits as hashes, one in 250 passes by chance."""

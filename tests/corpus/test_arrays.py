@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
-from growlm.base.arrays import NDArray
+from growlm.corpus.arrays import NDArray
 
 
 def test_shapes_can_be_said_of_it_whatever_numpy_makes_of_its_own() -> None:
