@@ -9,7 +9,8 @@ from typing import Any
 
 from growlm.base.visible import visible
 from growlm.cli.parser import whole_number
-from growlm.pipeline.generating import USUAL, Order, Piece, Writer, open_writer
+from growlm.pipeline.generating import ENDS, USUAL, Order, Piece, Writer, open_writer
+from growlm.report.words import plural
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,16 +95,9 @@ def _stream(prompt: str, pieces: Iterator[Piece]) -> None:
         sys.stdout.flush()
         if piece.end is not None:
             print(flush=True)
-            told = f"{count} tokens, {_rate(count, piece):.3g} tokens/s, ended at {ENDS[piece.end]}"
+            rate = f"{_rate(count, piece):.3g} tokens/s"
+            told = f"{plural(count, 'token')}, {rate}, ended at {ENDS[piece.end]}"
             print(told, file=sys.stderr, flush=True)
-
-
-ENDS = {
-    "end of text": "the end of text",
-    "tokens": "the number asked for",
-    "context": "the last position that was learned",
-}
-"""What a text ended at, in words."""
 
 
 def _rate(count: int, last: Piece) -> float:

@@ -20,6 +20,13 @@ from growlm.training.device import choose_device
 ALTERNATIVES = 5
 """Tokens that are told beside the one that was taken."""
 
+ENDS: dict[End, str] = {
+    "end of text": "the end of text",
+    "tokens": "the number asked for",
+    "context": "the last position that was learned",
+}
+"""What a text ended at, in words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
