@@ -79,7 +79,7 @@ def anew(model: GPT, prompt: Sequence[int], how: Writing, seed: int) -> list[int
 
 
 def test_greedy_is_the_loop_of_the_likeliest(model: GPT) -> None:
-    found = told(model, PROMPTS, writing(temperature=0.0))
+    found = told(model, PROMPTS, writing(tokens=5, temperature=0.0))
     for prompt, tokens in zip(PROMPTS, found, strict=True):
         written = list(prompt)
         for token in tokens:
@@ -88,7 +88,7 @@ def test_greedy_is_the_loop_of_the_likeliest(model: GPT) -> None:
 
 
 def test_a_batch_writes_what_each_would_alone_and_the_uncached_loop_too(model: GPT) -> None:
-    how = writing(temperature=0.9, top_k=20, top_p=0.9, repetition_penalty=1.2)
+    how = writing(tokens=6, temperature=0.9, top_k=20, top_p=0.9, repetition_penalty=1.2)
     together = told(model, PROMPTS, how, seeds=[3, 4, 5])
     for prompt, seed, tokens in zip(PROMPTS, [3, 4, 5], together, strict=True):
         assert ids(tokens) == ids(told(model, [prompt], how, seeds=[seed])[0])
@@ -137,7 +137,7 @@ def test_learned_positions_end_a_sequence_at_their_last(
 
 
 def test_alibi_writes_beyond_the_context(plain: GPT) -> None:
-    how = writing(tokens=30)
+    how = writing(tokens=12)
     (tokens,) = told(plain, [list(range(20))], how, seeds=[1])
     assert plain.config.context == 16
     assert ids(tokens) == anew(plain, list(range(20)), how, 1)

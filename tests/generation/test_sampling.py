@@ -95,13 +95,13 @@ def test_a_seed_decides_and_another_decides_otherwise() -> None:
 
 
 def test_tokens_come_as_often_as_they_are_likely() -> None:
-    found = torch.tensor(drawn(0, count=1_000)).bincount(minlength=5) / 1_000
+    found = torch.tensor(drawn(0, count=300)).bincount(minlength=5) / 300
     # Four standard errors of the likeliest token's share.
-    torch.testing.assert_close(found.double(), CHANCES, rtol=0, atol=4 * (0.24 / 1_000) ** 0.5)
+    torch.testing.assert_close(found.double(), CHANCES, rtol=0, atol=4 * (0.24 / 300) ** 0.5)
 
 
 def test_what_was_left_out_never_comes() -> None:
-    assert set(drawn(0, count=200, top_k=2)) == {1, 3}
+    assert set(drawn(0, count=60, top_k=2)) == {1, 3}
 
 
 def test_one_number_is_drawn_for_a_token_whatever_the_settings() -> None:

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
         for path, name in zip(paths, short_names(paths), strict=True)
     ]
     blocks, address = serve(writers, port=options.port, opened=options.open)
-    print(f"{address} is open to this machine only, with nothing sent elsewhere; Ctrl-C ends it")
+    told = f"{address} is open to this machine only, with nothing sent elsewhere; Ctrl-C ends it"
+    print(told, flush=True)
     try:
         Event().wait()
     except KeyboardInterrupt:
