@@ -19,9 +19,11 @@ ORDER = (
     "growth",
     "training",
     "evaluation",
+    "generation",
     "averaging.py",
     "report",
     "pipeline",
+    "web",
     "cli",
     "__main__.py",
 )

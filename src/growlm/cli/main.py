@@ -28,6 +28,8 @@ COMMANDS = {
     "shrink": "take an exact growth back: from the child to its parent",
     "average": "average checkpoints of one stage",
     "evaluate": "score checkpoints on held-out documents",
+    "generate": "write prompts on with a checkpoint or a Hugging Face folder",
+    "play": "open a page on this machine where checkpoints write side by side",
     "watch": "show how runs in progress stand",
     "log": "write a run's training log",
     "import": "make a checkpoint of a Hugging Face folder",

@@ -193,6 +193,13 @@ class Attention(nn.Module):
         angles: tuple[Tensor, Tensor] | None,
     ) -> Float[Tensor, "B T D"]:
         """Mix the values each token may see."""
+        query, key, value = self.heads(x_BTD, angles)
+        return self.output(self.mixed(query, key, value, bias).transpose(1, 2).flatten(-2))
+
+    def heads(
+        self, x_BTD: Float[Tensor, "B T D"], angles: tuple[Tensor, Tensor] | None
+    ) -> tuple[Float[Tensor, "B H T K"], Float[Tensor, "B G T K"], Float[Tensor, "B G T K"]]:
+        """Return each head's queries, keys and values, normed and turned."""
         query, key, value = (
             projection(x_BTD).unflatten(-1, (-1, self.config.head_width)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
@@ -201,7 +208,7 @@ class Attention(nn.Module):
             query, key = self.query_norm(query), self.key_norm(key)
         if angles is not None:
             query, key = rotate(query, *angles), rotate(key, *angles)
-        return self.output(self.mixed(query, key, value, bias).transpose(1, 2).flatten(-2))
+        return query, key, value
 
     def mixed(
         self,

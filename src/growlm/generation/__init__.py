@@ -1,0 +1,1 @@
+"""Writing texts on, token by token: cache, sampling, spelling."""

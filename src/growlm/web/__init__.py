@@ -1,0 +1,1 @@
+"""The playground: a page on this machine, to read what models write side by side."""
