@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "make a Hugging Face folder of a checkpoint",
     "inspect": "print what a checkpoint records of itself",
     "schema": "print the recipe's JSON Schema",
+    "doctor": "say what this machine has of what growlm can use, and what to do for the rest",
 }
 """Every command; its module is loaded when it is called, and not before."""
 
