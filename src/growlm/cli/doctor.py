@@ -1,4 +1,4 @@
-"""``growlm doctor``: what this machine has of what growlm can use."""
+"""``growlm doctor``: what this machine has, and what to do for what it lacks."""
 
 import argparse
 import json

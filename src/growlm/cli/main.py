@@ -34,7 +34,7 @@ COMMANDS = {
     "export": "make a Hugging Face folder of a checkpoint",
     "inspect": "print what a checkpoint records of itself",
     "schema": "print the recipe's JSON Schema",
-    "doctor": "say what this machine has of what growlm can use, and what to do for the rest",
+    "doctor": "say what this machine has, and what to do for what it lacks",
 }
 """Every command; its module is loaded when it is called, and not before."""
 

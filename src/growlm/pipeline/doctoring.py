@@ -1,4 +1,4 @@
-"""The doctor: what this machine has of what growlm can use, and what to do for what it lacks."""
+"""The doctor: what this machine has, and what to do for what it lacks."""
 
 import os
 import platform
