@@ -23,6 +23,7 @@ ORDER = (
     "report",
     "pipeline",
     "cli",
+    "api.py",
     "__main__.py",
 )
 """Rooms and single modules, from the ground floor up; what is missing here comes last."""

@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from collections import namedtuple
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,8 +89,8 @@ def test_a_gpu_that_torch_cannot_use_is_told_from_one_that_it_can(
 
 
 def test_a_disk_with_little_room_gets_a_word(tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(2**40, 2**40 - 2**30, 2**30))
+    usage = SimpleNamespace(total=2**40, free=2**30)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     disk = by_name(tmp_path)["disk"]
     assert disk.found == "1.0 GiB free of 1.0 TiB"
     assert disk.fix is not None

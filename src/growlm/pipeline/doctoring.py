@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from growlm.base.compiler import why_no_compiler
 from growlm.base.units import format_bytes
@@ -122,7 +123,7 @@ def _gpus() -> list[str]:
     except (ImportError, OSError):
         return []
     devices = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    found = [torch.cuda.get_device_properties(each) for each in devices]
+    found: list[Any] = [torch.cuda.get_device_properties(each) for each in devices]
     return [f"{each.name} with {format_bytes(each.total_memory)}" for each in found]
 
 
