@@ -25,6 +25,7 @@ ORDER = (
     "pipeline",
     "web",
     "cli",
+    "api.py",
     "__main__.py",
 )
 """Rooms and single modules, from the ground floor up; what is missing here comes last."""

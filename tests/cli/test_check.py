@@ -31,6 +31,23 @@ def test_the_published_runs_have_the_parameters_of_their_logs(growlm, name):
     assert {source["known"] for source in found["sources"]} == {"declared"}
 
 
+@pytest.mark.parametrize(
+    ("name", "stages", "memory"),
+    [
+        ("gpt-124m", {"base": 6, "grown": 12, "scratch": 12}, "24GiB"),
+        ("gpt-350m-16gb", {"base": 12, "grown": 24}, "16GiB"),
+    ],
+)
+def test_the_recipes_for_one_gpu_are_recipes_and_fit_it(growlm, name, stages, memory):
+    recipe = RECIPES / f"{name}.toml"
+    checked = growlm("check", recipe, "--json")
+    assert checked.returncode == 0, checked.stderr
+    found = json.loads(checked.stdout)["stages"]
+    assert {each["name"]: each["layers"] for each in found} == stages
+    planned = json.loads(growlm("plan", recipe, "--device-memory", memory, "--json").stdout)
+    assert all(stage["fits"] for stage in planned["stages"])
+
+
 def test_a_recipe_is_checked_before_and_after_its_texts_are_packed(growlm, recipe):
     words = ("check", recipe, "--out", recipe.parent / "run", "--json")
     before = json.loads(growlm(*words).stdout)

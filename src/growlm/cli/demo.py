@@ -7,6 +7,10 @@ from growlm.base.errors import FolderError
 from growlm.cli import options as shared, run as run_command
 
 RECIPE = Path("recipes/demo.toml")
+"""In a clone."""
+
+PACKED = Path(__file__).with_name("demo.toml")
+"""In a wheel; pyproject.toml puts it there."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    if not RECIPE.is_file():
+    found = next((path for path in (RECIPE, PACKED) if path.is_file()), None)
+    if found is None:
         raise FolderError(
             f"{RECIPE} in this folder", got=str(Path.cwd()), fix="growlm demo in a clone of growlm"
         )
-    options.recipe = RECIPE
+    options.recipe = found
     return run_command.run(options)

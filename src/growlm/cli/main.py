@@ -8,14 +8,12 @@ from importlib import import_module
 from pathlib import Path
 
 from growlm.base.errors import GrowlmError, RecipeError, Stopped, nearest
-from growlm.base.files import storage_error
-from growlm.base.memory import settle_allocator
 from growlm.base.version import VERSION
-from growlm.cli.parser import Parser
 
 COMMANDS = {
     "run": "carry out a whole recipe: prepare, train, grow, average, evaluate, log",
     "demo": "run recipes/demo.toml on text that every Python carries",
+    "new": "write a recipe with comments, from flags or the answers to a few questions",
     "check": "read a recipe, validate all of it, and print what it will do and cost",
     "plan": "say whether a recipe fits its devices, what would help, how long, how much",
     "prepare": "turn a recipe's sources into a tokenizer, shards and held-out texts",
@@ -36,6 +34,8 @@ COMMANDS = {
     "export": "make a Hugging Face folder of a checkpoint",
     "inspect": "print what a checkpoint records of itself",
     "schema": "print the recipe's JSON Schema",
+    "completion": "print a script that completes commands and options, for bash, zsh or fish",
+    "doctor": "say what this machine has, and what to do for what it lacks",
 }
 """Every command; its module is loaded when it is called, and not before."""
 
@@ -63,6 +63,8 @@ def _told(error: BaseException) -> GrowlmError:
     if isinstance(error, GrowlmError):
         return error
     if isinstance(error, OSError):
+        from growlm.base.files import storage_error  # here: --help does without
+
         return storage_error(error, Path("standard output"))
     kept = "what was whole before is kept"
     return Stopped(signal.SIGINT, saved=kept, fix="the same command again")
@@ -94,6 +96,9 @@ def _dispatch(words: list[str]) -> int:
     name = words[0]
     if name not in COMMANDS:
         raise RecipeError("a command of growlm", got=f"'{name}'", fix=nearest(name, COMMANDS))
+    from growlm.base.memory import settle_allocator  # here: --help does without
+    from growlm.cli.parser import Parser
+
     settle_allocator(os.environ)  # here, before torch can wake
     command = import_module(f"growlm.cli.{name}")
     parser = Parser(name, description=COMMANDS[name].capitalize())

@@ -31,6 +31,11 @@ class Parser(argparse.ArgumentParser):
             raise RecipeError(self._shape(), got=f"'{left[0]}' too much", fix="leaving it out")
         return told
 
+    @property
+    def options(self) -> list[str]:
+        """Every option that it takes."""
+        return list(self._option_string_actions)
+
     def error(self, message: str) -> NoReturn:
         """Raise argparse's complaint."""
         missing = message.removeprefix(_MISSING)

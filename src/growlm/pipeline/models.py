@@ -10,9 +10,11 @@ from growlm import checkpoint
 from growlm.base.errors import CheckpointError
 from growlm.base.files import digest_of, sha256_file
 from growlm.checkpoint import Meta
+from growlm.corpus.tokenizer import Tokenizer, from_json
 from growlm.huggingface.reading import CONFIG, Folder, read_folder, reader
 from growlm.huggingface.tokens import read_tokens
 from growlm.model.config import GPTConfig
+from growlm.model.gpt import GPT, weight_shapes, with_weights
 from growlm.model.streamed import Streamed
 from growlm.model.weights import Read, cast
 
@@ -34,6 +36,15 @@ class Model:
     def streamed(self) -> Streamed:
         """Return the model, ready to run layer by layer."""
         return Streamed(self.config, self.read)
+
+    def loaded(self) -> GPT:
+        """Return the model with its weights in memory, in fp32, ready to run as a whole.
+
+        Raises:
+            CheckpointError: The weights are not those of its shape.
+        """
+        weights = {name: self.read(name) for name in weight_shapes(self.config)}
+        return with_weights(self.config, weights).eval()
 
     def verify(self) -> None:
         """Compare every file with its SHA-256, where one is known.
@@ -101,6 +112,15 @@ class ModelTokens:
     """The files beside it, by name."""
     end_of_text: str
     """The token that closes a document."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Return the tokenizer, ready to encode.
+
+        Raises:
+            CorpusError: It is none, or lacks the end of text.
+        """
+        return from_json(self.json, end_of_text=self.end_of_text)
 
 
 def open_model(path: Path) -> Model:

@@ -2,17 +2,15 @@
 
 import os
 import platform
-import shutil
-import sysconfig
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from growlm.base.compiler import why_no_compiler
 from growlm.base.errors import TrainingError
 from growlm.model.attention import Attention, Bias, Places
 from growlm.model.config import GPTConfig
@@ -67,12 +65,7 @@ def why_not_compiled(device: torch.device) -> str | None:
     """Return what stands in the way of compiling, or None."""
     if device.type == "cuda":
         return None
-    compilers = [os.environ.get("CXX", "g++"), "g++", "clang++"]
-    if not any(shutil.which(each) for each in compilers):
-        return "no C++ compiler was found"
-    if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
-        return "Python's headers are not installed"
-    return None
+    return why_no_compiler()
 
 
 def compile_layers(model: GPT) -> None:
