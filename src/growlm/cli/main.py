@@ -16,6 +16,7 @@ from growlm.cli.parser import Parser
 COMMANDS = {
     "run": "carry out a whole recipe: prepare, train, grow, average, evaluate, log",
     "demo": "run recipes/demo.toml on text that every Python carries",
+    "study": "carry out a recipe's study: a grid of runs that asks what growing saves",
     "check": "read a recipe, validate all of it, and print what it will do and cost",
     "plan": "say whether a recipe fits its devices, what would help, how long, how much",
     "prepare": "turn a recipe's sources into a tokenizer, shards and held-out texts",
