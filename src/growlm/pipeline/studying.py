@@ -193,14 +193,21 @@ def _check_shapes(planned: Plan, design: Design) -> None:
     wanted = planned.stage(next(iter(next(iter(design.controls.values())).values())))
     for arm in design.arms:
         stage = planned.stage(arm.name)
-        if (stage.config, stage.context) != (wanted.config, wanted.context):
-            mine, theirs = asdict(stage.config), asdict(wanted.config)
-            key = next((name for name in mine if mine[name] != theirs[name]), "context")
+        mine, theirs = _shape(stage), _shape(wanted)
+        if mine != theirs:
+            key = next(name for name in mine if mine[name] != theirs[name])
             raise RecipeError(
                 f"every child of a study to have the shape of the control, {key}={theirs[key]}",
                 got=f"stage '{arm.name}' with {key}={mine[key]}",
                 fix=f"{key} = {theirs[key]}, or another study",
             )
+
+
+def _shape(stage: StagePlan) -> dict[str, Any]:
+    """Return a stage's shape and context, without the eps that padding scales along."""
+    shape = asdict(stage.config)
+    del shape["norm_eps"]
+    return shape | {"context": stage.context}
 
 
 def _check_distinct(planned: Plan) -> None:
@@ -306,11 +313,13 @@ def carry_out(study: Study) -> Iterator[Event]:
 
     The first seed tries every learning rate of the controls; the others take the best.
     """
-    yield Notice(text=outlook(study).words())
     rates: dict[float, float] | None = None
     views: list[RunView] = []
     for seed in study.seeds:
+        yield Notice(text=outlook(study).words())
         with _opened(study, seed, rates) as run:
+            if rates is None:  # what the others should be told is the same
+                yield from cautioned(run, run.plan.stages)
             for event in _one_run(run):
                 yield _of_seed(event, seed)
             views.append(run_view(run.plan, run.folder, version=study.version))
@@ -348,7 +357,6 @@ def _opened(
 
 def _one_run(run: Run) -> Iterator[Event]:
     """Prepare and train all of a run; nothing is scored, since only losses are compared."""
-    yield from cautioned(run, run.plan.stages)
     yield from prepare(run)
     for stage in run.plan.stages:
         yield from train_alone(run, stage)

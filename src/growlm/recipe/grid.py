@@ -121,8 +121,8 @@ def for_seed(
         if rates is not None and rates[compute] != rate
     }
     kept = [stage for stage in stages if stage["name"] not in left_out]
-    rest = {key: value for key, value in values.items() if key not in ("study", "stage", "seed")}
-    return {"name": rest.pop("name"), "seed": seed, **rest, "stage": kept}
+    rest = {key: value for key, value in values.items() if key != "study"}
+    return rest | {"seed": seed, "stage": kept}
 
 
 def _check_new(arm: Arm, added: Mapping[str, Table], stages: Mapping[str, Table]) -> None:

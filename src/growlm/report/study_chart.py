@@ -20,7 +20,7 @@ STEPS = 60
 """Pieces that the curve of the law is drawn in."""
 
 GREY = "#7a828c"
-CONTROL = "from scratch, the best learning rate of each compute"
+CONTROL = "from scratch"
 
 
 def png(found: Findings, points: Sequence[Sequence[Point]]) -> bytes:
@@ -58,16 +58,15 @@ def chart(found: Findings, points: Sequence[Sequence[Point]]) -> alt.LayerChart:
     )
     losses = [row[key] for row in rows for key in ("low", "high")]
     ends: Any = [rounded(min(losses)), rounded(max(losses))] if losses else [0, 1]
+    axis = alt.Axis(title="Final validation loss (nats per token)", tickCount=6)
     y = alt.Y(
-        "loss:Q",
-        scale=alt.Scale(domain=ends, nice=False, padding=16, zero=False),
-        axis=alt.Axis(title="Final validation loss (nats per token)", tickCount=6),
+        "loss:Q", scale=alt.Scale(domain=ends, nice=False, padding=16, zero=False), axis=axis
     )
     base = alt.Chart(data(rows)).encode(x, hue)
     return alt.LayerChart(
         layer=[
             alt.Chart(data(_law(points))).mark_line(color=GREY, strokeWidth=2.5).encode(x, y),
-            base.mark_rule(strokeWidth=1.6).encode(alt.Y("low:Q").title(None), alt.Y2("high:Q")),
+            base.mark_rule(strokeWidth=1.6).encode(alt.Y("low:Q", axis=axis), alt.Y2("high:Q")),
             base.transform_filter("datum.mark == 'charged'")
             .mark_point(filled=True, size=110, opacity=1)
             .encode(y),
