@@ -54,8 +54,7 @@ def seeded(run):
             if not tuned or rate == BEST[compute]
         ]
         arms = [
-            ended(grown, loss, name=arm.name)
-            for arm, loss in zip(DESIGN.arms, losses, strict=True)
+            ended(grown, loss, name=arm.name) for arm, loss in zip(DESIGN.arms, losses, strict=True)
         ]
         more = ended(grown, losses[0] + 0.25, name="continued")
         stages = (base, *arms, more, *controls)

@@ -10,9 +10,7 @@ POINTS = tuple((Point(compute=at, loss=2 + 3 * at**-0.5),) for at in (1.0, 2.0, 
 
 def saved(convention: str, flops: float) -> Saved:
     cost = Interval(mean=flops, low=flops, high=flops, count=1)
-    return Saved(
-        convention=convention, flops=cost, saved=None, over=None, under=None, better=None
-    )
+    return Saved(convention=convention, flops=cost, saved=None, over=None, under=None, better=None)
 
 
 FOUND = Findings(
@@ -61,7 +59,5 @@ def test_a_single_seed_has_a_bar_of_no_length():
 
 
 def test_the_figure_is_a_png_even_of_nothing():
-    empty = Findings(
-        seeds=(), results=(), tried=(), continued=None, flops=0.0, seconds=0.0
-    )
+    empty = Findings(seeds=(), results=(), tried=(), continued=None, flops=0.0, seconds=0.0)
     assert png(empty, ())[:8] == b"\x89PNG\r\n\x1a\n"

@@ -40,9 +40,7 @@ RESULT = Result(
     extrapolated=False,
     time=Time(parents=60.0, stage=90.0, scratch=300.0, saved=of(0.5, 0.25)),
 )
-TRIED = Tried(
-    compute=0.5, flops=1e12, peak_lr=2e-3, losses=(4.0, 4.125), best=True, at_edge=False
-)
+TRIED = Tried(compute=0.5, flops=1e12, peak_lr=2e-3, losses=(4.0, 4.125), best=True, at_edge=False)
 FOUND = Findings(
     seeds=(1, 2, 3),
     results=(RESULT,),

@@ -51,6 +51,8 @@ class Study:
 
     name: str
     title: str
+    recipe_file: Path
+    """For messages."""
     seeds: tuple[int, ...]
     values: Mapping[str, Any]
     """The recipe's."""
@@ -74,7 +76,7 @@ class Study:
         Raises:
             RecipeError: Something in it cannot be built.
         """
-        experiment = validated(self.recipe(seed, rates), name=f"{self.name}, seed {seed}")
+        experiment = validated(self.recipe(seed, rates), name=str(self.recipe_file))
         return plan(experiment, recipe_folder=self.recipe_folder)
 
     def folder(self, seed: int) -> RunFolder:
@@ -131,6 +133,7 @@ def study_of(
     made = Study(
         name=experiment.name,
         title=experiment.log.title,
+        recipe_file=recipe,
         seeds=experiment.study.seeds,
         values=values,
         stages=tuple(stages),

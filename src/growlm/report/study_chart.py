@@ -59,9 +59,7 @@ def chart(found: Findings, points: Sequence[Sequence[Point]]) -> alt.LayerChart:
     losses = [row[key] for row in rows for key in ("low", "high")]
     ends: Any = [rounded(min(losses)), rounded(max(losses))] if losses else [0, 1]
     axis = alt.Axis(title="Final validation loss (nats per token)", tickCount=6)
-    y = alt.Y(
-        "loss:Q", scale=alt.Scale(domain=ends, nice=False, padding=16, zero=False), axis=axis
-    )
+    y = alt.Y("loss:Q", scale=alt.Scale(domain=ends, nice=False, padding=16, zero=False), axis=axis)
     base = alt.Chart(data(rows)).encode(x, hue)
     return alt.LayerChart(
         layer=[
