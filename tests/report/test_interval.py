@@ -10,7 +10,7 @@ def test_three_values_have_students_interval_of_two_degrees_of_freedom():
     assert found is not None
     assert found.mean == 2.0
     assert found.high == pytest.approx(2 + 4.30265 / math.sqrt(3), rel=1e-12)
-    assert found.low == pytest.approx(4 - found.high, rel=1e-12)
+    assert found.low == pytest.approx(2 - 4.30265 / math.sqrt(3), rel=1e-12)
 
 
 def test_no_value_has_no_mean_and_one_has_no_spread():

@@ -142,7 +142,8 @@ def _variations(
     """Yield each combination of a grid with the stages that it adds: a parent, and the child."""
     parent = next((other for other in own if other["name"] == stage["grow"]["from"]), None)
     shares: tuple[float | None, ...] = grid.parent_share or (None,)
-    for share, *chosen in itertools.product(shares, *grid.values.values()):
+    combinations = itertools.product(*grid.values.values())
+    for share, chosen in itertools.product(shares, combinations):
         child, elder = deepcopy(stage), deepcopy(parent or {})
         told, elders = list[str](), list[str]()
         for key, value in zip(grid.values, chosen, strict=True):
