@@ -10,6 +10,7 @@ import pytest
 
 from growlm.base.errors import Stopped
 from growlm.pipeline import studying, viewing
+from growlm.pipeline.events import Stop
 from growlm.pipeline.run import train_alone
 from growlm.runlog import Step, ValidationLoss, Writer
 
@@ -136,6 +137,14 @@ def test_what_it_costs_is_told_before_anything_runs(finished_study):
     assert first.startswith("2 runs, 26 stages, 26.88K tokens, 2.04e+09 FLOPs; about 2.0 s of ")
     later = [each["text"] for each in events[1:] if each["event"] == "notice"]
     assert later[-1].endswith("at the speed of what ran already")
+
+
+def test_where_nothing_ran_yet_a_few_passes_tell_the_time(words):
+    study = studying.study_of(words[1], SHORT, out=words[3], stop=Stop(), version="0")
+    found = studying.outlook(study)
+    assert found.known == "the fastest of 5 passes of the largest model"
+    assert found.flops_left == found.flops
+    assert 0 < found.seconds_left < 1e4
 
 
 def test_what_the_first_seed_prepared_is_not_prepared_again(finished_study):
