@@ -525,6 +525,57 @@ def test_scaled_copies_give_together_what_one_gave(
         assert torch.equal(2 * child.get_parameter(f"layers.{layer}.mlp.down.weight"), old)
 
 
+@pytest.mark.parametrize("depth", ["interleave", "insert"])
+def test_random_layers_stand_where_copies_would_and_begin_as_in_a_new_model(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+    depth: str,
+) -> None:
+    parent = tiny_model(tiny_config(width=64, mlp=256))
+    plan = plan_of(parent.config, layers=4, depth=depth, copies="random")
+    child = grow_weights(parent.state_dict(), plan)
+    assert plan.drawn == (1, 3)
+    for name, weight in child.items():
+        layer, inner = split_name(name)
+        if layer not in plan.drawn:
+            assert torch.equal(weight, parent.state_dict()[Grower(plan).source(name)])
+        elif depth == "insert" and is_layer_output(name):
+            assert not weight.any()
+        elif weight.dim() < 2:
+            assert (weight == float(inner.endswith("norm.weight"))).all()
+        else:
+            std = 0.02 / 8**0.5 if is_layer_output(name) else 0.02
+            # 4,096 draws or more: their spread is within a few hundredths of what was asked.
+            torch.testing.assert_close(float(weight.std()), std, rtol=0.06, atol=0)
+
+
+def test_random_layers_differ_from_each_other_and_are_the_same_every_time(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    parent = tiny_model(tiny_config())
+    plan = plan_of(parent.config, layers=4, depth="interleave", copies="random")
+    one, other = (grow_weights(parent.state_dict(), plan) for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not torch.equal(one["layers.1.mlp.up.weight"], one["layers.3.mlp.up.weight"])
+
+
+def test_random_layers_inherit_no_moments(
+    tiny_config: Callable[..., GPTConfig],
+    tiny_model: Callable[..., GPT],
+    some_ids: Callable[..., Tensor],
+    plan_of: Callable[..., GrowthPlan],
+) -> None:
+    parent = tiny_model(tiny_config(layers=1))
+    moments = state_tensors(parent, train(parent, some_ids(2, 17), steps=1))
+    plan = plan_of(parent.config, layers=2, depth="stack", copies="random")
+    grown_moments = grow_moments(moments, plan, mode="copy")
+    for name, moment in grown_moments.items():
+        assert moment.any() == ("layers.1." not in name), name
+
+
 def test_the_gradients_obey_the_factors_entry_by_entry(
     *,
     tiny_config: Callable[..., GPTConfig],

@@ -89,6 +89,28 @@ def test_plans_are_data_with_a_stable_digest(tiny_config: Configs, plan_of: Plan
     assert digest_of(plan_of(tiny_config(), layers=5).as_dict()) != digest_of(first.as_dict())
 
 
+def test_random_layers_are_a_departure_only_where_they_are_heard(
+    tiny_config: Configs, plan_of: Plans
+) -> None:
+    heard, silent = (
+        plan_of(tiny_config(layers=2), layers=4, depth=depth, copies="random")
+        for depth in ("interleave", "insert")
+    )
+    assert heard.departures == ("layers that are drawn at random are heard",)
+    assert (silent.claim, silent.is_depth_only) == ("exact", False)
+
+
+def test_a_plan_that_draws_no_layer_says_nothing_of_it(
+    tiny_config: Configs, plan_of: Plans
+) -> None:
+    plain, random = (
+        plan_of(tiny_config(layers=2), layers=4, copies=copies).as_dict()
+        for copies in ("plain", "random")
+    )
+    assert "drawn" not in plain
+    assert random == {**plain, "drawn": (1, 3)}
+
+
 def test_scaled_copies_share_what_one_layer_gave(tiny_config: Configs, plan_of: Plans) -> None:
     plan = plan_of(tiny_config(layers=2), layers=5, depth="interleave", copies="scaled")
     assert plan.output_scale == (1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2)

@@ -43,7 +43,7 @@ def test_a_size_below_the_parents_is_refused(
     ("changes", "words"),
     [
         ({"width": 32, "depth": "insert", "units": "fresh"}, "a way to add units"),
-        ({"copies": "scald"}, r"plain, scaled, noised; got 'scald'\. Try scaled\."),
+        ({"copies": "scald"}, r"plain, scaled, noised, random; got 'scald'\. Try scaled\."),
         ({"layers": 4, "depth": "explicit"}, "'explicit' with a layer map of 4 entries"),
     ],
 )

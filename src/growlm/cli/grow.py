@@ -27,7 +27,7 @@ OPERATORS = {
         "interleave",
         "interleave, stack, insert, solar, middle, middle-layerwise, append, or explicit",
     ),
-    "--copies": ("plain", "plain, scaled, or noised copies of layers"),
+    "--copies": ("plain", "plain, scaled or noised copies of layers, or random layers"),
     "--widen": ("lemon", "lemon, sparkling, or shrink-pad-perturb"),
     "--units": ("noised", "new, even, uneven, or noised MLP units and heads"),
 }

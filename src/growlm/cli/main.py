@@ -14,6 +14,7 @@ COMMANDS = {
     "run": "carry out a whole recipe: prepare, train, grow, average, evaluate, log",
     "demo": "run recipes/demo.toml on text that every Python carries",
     "new": "write a recipe with comments, from flags or the answers to a few questions",
+    "study": "carry out a recipe's study: a grid of runs that asks what growing saves",
     "check": "read a recipe, validate all of it, and print what it will do and cost",
     "plan": "say whether a recipe fits its devices, what would help, how long, how much",
     "prepare": "turn a recipe's sources into a tokenizer, shards and held-out texts",

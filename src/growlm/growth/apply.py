@@ -9,9 +9,12 @@ from torch import Tensor
 from growlm.growth.maps import NOISE, SpaceMap
 from growlm.growth.noise import Draw, groups, part, rms, stretches
 from growlm.growth.plan import GrowthPlan
-from growlm.model.init import STD
+from growlm.model.init import STD, constant_of, std_of
 from growlm.model.spaces import axes, is_layer_output, split_name
 from growlm.model.weights import EVERY, VOCABULARY, Read, blocks, held, pieces
+
+FRESH = 6
+"""Of the streams of a tensor's name, the one that draws all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +72,21 @@ class Grower:
         found = self._parent(name, parent, rows)
         if is_silenced(self.plan, name):
             return torch.zeros(self.shape(name, found), dtype=found.dtype)
+        if split_name(name)[0] in self.plan.drawn:
+            return self._fresh(name, found)
         grown = found
         for dim, (axis, role) in enumerate(self._touched(name)):
             if role != "indexes":
                 grown = _grown(grown, axis, role, Draw(self.plan.seed, name, dim, rows.start))
         return self._parted(name, self._scaled(name, grown, rows))
+
+    def _fresh(self, name: str, parent: Tensor) -> Tensor:
+        """Return a tensor as ``model.init`` would begin it, whatever the parent has there."""
+        shape = self.shape(name, parent)
+        if len(shape) < 2:
+            return torch.full(shape, constant_of(name), dtype=parent.dtype)
+        std = std_of(name, layers=self.plan.child.layers)
+        return Draw(self.plan.seed, name, FRESH, None).normal(shape, std=std, like=parent)
 
     def _parent(self, name: str, parent: Read, rows: slice) -> Tensor:
         """Return what a tensor, or a block of its rows, comes from, before it is widened."""
@@ -119,7 +132,7 @@ class Grower:
         """Return what growing does to a tensor's values and gradients."""
         layer, _ = split_name(name)
         value, gradient = torch.ones((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
-        kept = torch.tensor(layer not in self.plan.depth.silent)
+        kept = torch.tensor(layer not in {*self.plan.depth.silent, *self.plan.drawn})
         is_first = layer is None or self.plan.depth.is_first_copy(layer)
         seniority = torch.tensor(float(is_first), dtype=torch.float64)
         touched = self._touched(name)

@@ -49,8 +49,10 @@ class GrowthPlan:
     """The same, of the matrices that write the residual stream."""
     scaled: bool
     """Whether a layer's copies share its output evenly instead of each giving all of it."""
+    drawn: tuple[int, ...]
+    """Layers of the child whose weights are drawn as in a new model, and copy nothing."""
     seed: int
-    """Of what is drawn: fresh units, free columns, noise."""
+    """Of what is drawn: fresh layers and units, free columns, noise."""
 
     def axis(self, space: str) -> SpaceMap:
         """Return the map of one of ``model.spaces``' spaces.
@@ -111,11 +113,15 @@ class GrowthPlan:
         """Return whether no tensor inside a layer changes its shape or values."""
         maps = (self.resid, self.heads, self.kv_heads, self.query, self.key, self.value, self.mlp)
         same = all(each.is_identity for each in maps) and not self.new_tokens
-        return same and self.shrink == 1.0 and not self.noise and not self.scaled
+        changed = self.noise or self.scaled or self.drawn
+        return same and self.shrink == 1.0 and not changed
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan for JSON; its digest identifies it."""
-        return _plain(self)
+        plain: dict[str, Any] = _plain(self)
+        if not self.drawn:
+            del plain["drawn"]  # so that plans keep the digest they had before layers were drawn
+        return plain
 
 
 def _plain(value: Any) -> Any:
@@ -127,7 +133,8 @@ def _plain(value: Any) -> Any:
 
 def _departures(plan: GrowthPlan) -> Iterator[str]:
     if plan.depth.claim != "exact":
-        yield "layers are repeated and all of them are heard"
+        repeated = "layers are repeated and all of them are heard"
+        yield "layers that are drawn at random are heard" if plan.drawn else repeated
     if plan.shrink != 1.0 or plan.noise:
         yield "weights are shrunk or perturbed"
     if plan.new_tokens:

@@ -21,7 +21,7 @@ from growlm.growth.width import (
 )
 from growlm.model.config import GPTConfig, padded
 
-COPIES = ("plain", "scaled", "noised")
+COPIES = ("plain", "scaled", "noised", "random")
 """Every treatment of copied layers, by the name recipes use."""
 
 NOISE_SHARE = 0.2
@@ -59,7 +59,7 @@ class Operators:
     ``noised`` holds for copies in the residual stream too.
     """
     copies: str
-    """How copied layers are treated: plain, scaled, or noised."""
+    """How copied layers are treated: plain, scaled, noised, or drawn at random instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +134,14 @@ def growth_plan(
         noise=perturbed.noise,
         output_noise=perturbed.output_noise,
         scaled=operators.copies == "scaled",
+        drawn=_drawn(depth) if operators.copies == "random" else (),
         seed=seed,
     )
+
+
+def _drawn(depth: DepthPlan) -> tuple[int, ...]:
+    """Return the layers that copy a layer which another one copies already, or that are silent."""
+    return tuple(layer for layer in range(depth.layers) if not depth.is_first_copy(layer))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

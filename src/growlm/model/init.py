@@ -16,11 +16,20 @@ def initialize(model: GPT, generator: torch.Generator) -> None:
     Gains start at one, biases and offsets at zero. GPT-2's scheme (Radford et al., 2019,
     section 2.3): the outputs of both sub-layers shrink with the depth they add up over.
     """
-    output_std = STD / math.sqrt(2 * model.config.layers)
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1:
-            is_output = name.endswith(("attention.output.weight", "mlp.down.weight"))
-            nn.init.normal_(parameter, std=output_std if is_output else STD, generator=generator)
+            std = std_of(name, layers=model.config.layers)
+            nn.init.normal_(parameter, std=std, generator=generator)
         else:
-            is_gain = name.endswith("norm.weight")
-            nn.init.constant_(parameter, 1.0 if is_gain else 0.0)
+            nn.init.constant_(parameter, constant_of(name))
+
+
+def std_of(name: str, *, layers: int) -> float:
+    """Return the standard deviation of a matrix's first weights, in a model of so many layers."""
+    is_output = name.endswith(("attention.output.weight", "mlp.down.weight"))
+    return STD / math.sqrt(2 * layers) if is_output else STD
+
+
+def constant_of(name: str) -> float:
+    """Return what every entry of a vector begins as: one for gains, zero for the others."""
+    return 1.0 if name.endswith("norm.weight") else 0.0

@@ -1,7 +1,7 @@
 """Checking a plan before anything expensive: its sources, its disk, and its table of costs."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -170,10 +170,24 @@ def check_disk(plan: Plan, folder: RunFolder) -> None:
     Raises:
         StorageError: They will not.
     """
-    needed, free = disk_needed(plan, folder), free_bytes(folder.path)
+    check_room([(plan, folder)], place=folder.path)
+
+
+def check_room(runs: Sequence[tuple[Plan, RunFolder]], *, place: Path) -> None:
+    """Refuse runs whose checkpoints will not all fit on one disk.
+
+    Args:
+        runs: Each run's plan and folder, which need not be there yet.
+        place: A folder on that disk.
+
+    Raises:
+        StorageError: They will not.
+    """
+    needed = sum(disk_needed(plan, folder) for plan, folder in runs)
+    free = free_bytes(place)
     if needed > free:
         raise StorageError(
-            f"{format_bytes(needed)} free for checkpoints at {folder.path}",
+            f"{format_bytes(needed)} free for checkpoints at {place}",
             got=format_bytes(free),
             fix="freeing space, another --out, or fewer checkpoints (stage.keep, stage.keep_every)",
         )

@@ -165,16 +165,43 @@ def opened(
     """
     _check_owner(path, name)
     with exclusive(path / ".lock", holder=f"run folder {path}"):
-        _check_owner(path, name)
         with storage(recipe):
             content = recipe.read_bytes()
         place, changes = origin(recipe, overrides)
         opening = About(format=FORMAT, name=name, recipe_folder=place, overrides=changes)
-        # In this order: a kill in between leaves a folder that is known as this run's.
-        write_json(path / RUN, opening.model_dump(mode="json"))
-        write_bytes(path / RECIPE, content)
-        _tidy(path)
-        yield RunFolder(path=path)
+        yield _owned_by(path, opening, content)
+
+
+@contextmanager
+def opened_for(
+    path: Path, *, name: str, content: bytes, recipe_folder: Path
+) -> Generator[RunFolder, None, None]:
+    """Open a run's folder for a recipe that no file holds; it is kept in the folder.
+
+    Args:
+        path: The folder; made when absent.
+        name: The recipe's name; a folder stays with the first one.
+        content: The recipe, as TOML.
+        recipe_folder: What its relative paths start from.
+
+    Raises:
+        FolderError: Another process writes there, it belongs to another recipe, or it is no run's.
+        StorageError: It cannot be written.
+    """
+    _check_owner(path, name)
+    with exclusive(path / ".lock", holder=f"run folder {path}"):
+        opening = About(format=FORMAT, name=name, recipe_folder=recipe_folder, overrides=())
+        yield _owned_by(path, opening, content)
+
+
+def _owned_by(path: Path, opening: About, content: bytes) -> RunFolder:
+    """Make a folder, which this process has alone, a recipe's, and tidy it."""
+    _check_owner(path, opening.name)
+    # In this order: a kill in between leaves a folder that is known as this run's.
+    write_json(path / RUN, opening.model_dump(mode="json"))
+    write_bytes(path / RECIPE, content)
+    _tidy(path)
+    return RunFolder(path=path)
 
 
 def origin(recipe: Path, overrides: Sequence[str]) -> tuple[Path, tuple[str, ...]]:

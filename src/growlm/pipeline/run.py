@@ -69,7 +69,7 @@ def everything(run: Run) -> Iterator[Event]:
     yield from cautioned(run, run.plan.stages)
     yield from prepare(run)
     for stage in run.plan.stages:
-        yield from _train_alone(run, stage)
+        yield from train_alone(run, stage)
         yield from score(run, stage)
     yield from log(run)
 
@@ -118,10 +118,11 @@ def train(run: Run, stage: StagePlan) -> Iterator[Event]:
     """Bring a stage and all that it grows from up to date; its sources are prepared already."""
     if stage.origin.parent is not None:
         yield from train(run, run.plan.stage(stage.origin.parent))
-    yield from _train_alone(run, stage)
+    yield from train_alone(run, stage)
 
 
-def _train_alone(run: Run, stage: StagePlan) -> Iterator[Event]:
+def train_alone(run: Run, stage: StagePlan) -> Iterator[Event]:
+    """Bring a stage up to date; its sources are prepared and its parents trained already."""
     sources = packed_sources(run.plan, run.folder)
     if stage.origin.kind == "grown":
         yield from bring_up_to_date(_grow_step(run, stage), run.folder)

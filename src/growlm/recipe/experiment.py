@@ -20,6 +20,7 @@ from growlm.recipe.sections import (
     Validation,
 )
 from growlm.recipe.stage import Stage
+from growlm.recipe.study import Study, check_study
 from growlm.recipe.values import Name, Section
 
 
@@ -82,6 +83,9 @@ class Experiment(Section, frozen=True):
     baseline: tuple[Baseline, ...] = ()
     """Published models to stand beside the run's own in the log, if any."""
 
+    study: Study | None = None
+    """The grid of runs that ``growlm study`` makes of the recipe; no other command asks for it."""
+
     log: Log = Field(default_factory=_log_of)
     """The training log; titled by the recipe's name when absent."""
 
@@ -130,6 +134,8 @@ def crosscheck(experiment: Experiment) -> None:
     _check_last_word(experiment)
     _check_order(experiment)
     _check_actions(experiment)
+    if experiment.study is not None:
+        check_study(experiment.study, experiment.stage)
 
 
 def _check_shards(experiment: Experiment) -> None:

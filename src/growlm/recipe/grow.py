@@ -48,8 +48,9 @@ class Grow(Section, frozen=True):
     """For ``explicit``: the parent's layer of each layer of the child, -1 - i for a silent copy
     of layer i."""
 
-    copies: Literal["plain", "scaled", "noised"] = "plain"
-    """How copied layers are treated: as they are, sharing one output, or with noise."""
+    copies: Literal["plain", "scaled", "noised", "random"] = "plain"
+    """How copied layers are treated: as they are, sharing one output, with noise, or drawn at
+    random in their place, a control that tells whether the copying does anything."""
 
     widen: Literal["lemon", "sparkling", "shrink-pad-perturb"] = "lemon"
     """How the residual stream grows: exactly, keeping the RMS, or shrunk and perturbed."""

@@ -37,12 +37,30 @@ def parse(content: bytes, *, name: str, assignments: Sequence[str] = ()) -> Expe
     Raises:
         RecipeError: They are not TOML, or not a recipe.
     """
+    return validated(values_of(content, name=name, assignments=assignments), name=name)
+
+
+def values_of(content: bytes, *, name: str, assignments: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the values that a recipe's bytes hold, overrides applied, whatever they are.
+
+    Raises:
+        RecipeError: They are not TOML, or an override leads nowhere.
+    """
     try:
         values = tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError("TOML", got=str(error), fix="mending that place", where=name) from error
     for assignment in assignments:
         override(values, assignment)
+    return values
+
+
+def validated(values: dict[str, Any], *, name: str) -> Experiment:
+    """Return the experiment that values describe; ``name`` is for messages.
+
+    Raises:
+        RecipeError: They are no recipe.
+    """
     try:
         experiment = Experiment.model_validate_json(_as_json(values))
         crosscheck(experiment)

@@ -1,5 +1,6 @@
 """The accounts of a run: the ledger applied to each grown stage and its controls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from growlm.report.curves import final_loss
@@ -72,13 +73,25 @@ def controls_of(view: RunView, stage: StageView) -> tuple[StageView, ...]:
 def accounts(view: RunView) -> tuple[Account, ...]:
     """Return the account of each grown stage that is finished."""
     grown = [stage for stage in view.stages if stage.kind == "grown"]
-    return tuple(
-        _account(view, stage, loss) for stage in grown if (loss := final_loss(stage)) is not None
-    )
+    found = [
+        account(stage, controls_of(view, stage), children=children_of(view, stage))
+        for stage in grown
+    ]
+    return tuple(each for each in found if each is not None)
 
 
-def _account(view: RunView, stage: StageView, loss: float) -> Account:
-    finished = [(other, final_loss(other)) for other in controls_of(view, stage)]
+def account(stage: StageView, controls: Sequence[StageView], *, children: int) -> Account | None:
+    """Return the account of a grown stage against some controls; None if it is not finished.
+
+    Args:
+        stage: The grown stage.
+        controls: What it is compared with; those that are not finished are left out.
+        children: How many share its parent, between charged and free.
+    """
+    loss = final_loss(stage)
+    if loss is None:
+        return None
+    finished = [(other, final_loss(other)) for other in controls]
     ended = [(other, end) for other, end in finished if end is not None]
     points = tuple(
         Point(compute=other.flops_before + other.flops, loss=end) for other, end in ended
@@ -91,23 +104,27 @@ def _account(view: RunView, stage: StageView, loss: float) -> Account:
         points=points,
         costs=tuple(
             Cost(convention=name, flops=flops, scratch=scratch_loss(points, compute=flops))
-            for name, flops in conventions(view, stage)
+            for name, flops in conventions(stage, children=children)
         ),
         scratch=scratch_compute(points, loss=loss),
         same_tokens=scratch_loss(points, compute=tokens * stage.flops_per_token),
     )
 
 
-def conventions(view: RunView, stage: StageView) -> tuple[tuple[str, float], ...]:
+def children_of(view: RunView, stage: StageView) -> int:
+    """Return how many children this run grew from a grown stage's parent."""
+    return sum(other.kind == "grown" and other.parent == stage.parent for other in view.stages)
+
+
+def conventions(stage: StageView, *, children: int) -> tuple[tuple[str, float], ...]:
     """Return a grown stage's FLOPs by who pays for the parent.
 
-    Charged in full, shared evenly by the children that this run grew from it, or free.
+    Charged in full, shared evenly by some children, or free.
     """
-    siblings = sum(other.kind == "grown" and other.parent == stage.parent for other in view.stages)
     shared = (
-        f"parent shared by {siblings} children",
-        stage.flops_before / max(siblings, 1) + stage.flops,
+        f"parent shared by {children} children",
+        stage.flops_before / max(children, 1) + stage.flops,
     )
     charged = ("parent charged", stage.flops_before + stage.flops)
     free = ("parent free", stage.flops)
-    return (charged, shared, free) if siblings > 1 else (charged, free)
+    return (charged, shared, free) if children > 1 else (charged, free)

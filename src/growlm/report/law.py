@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -83,7 +84,7 @@ def fit_law(points: Sequence[Point]) -> LossLaw | None:
         return None
     if len(points) == 2:
         return _line(points[0], points[1])
-    return _fit(points)
+    return _fit(tuple(points))
 
 
 def _line(first: Point, second: Point) -> LossLaw | None:
@@ -95,7 +96,8 @@ def _line(first: Point, second: Point) -> LossLaw | None:
     )
 
 
-def _fit(points: Sequence[Point]) -> LossLaw | None:
+@lru_cache(maxsize=256)  # one set of controls answers many questions
+def _fit(points: tuple[Point, ...]) -> LossLaw | None:
     """Fit scale and floor by least squares for each exponent, and search the best exponent."""
     log_computes = [math.log(point.compute) for point in points]
     reference = math.exp(math.fsum(log_computes) / len(points))

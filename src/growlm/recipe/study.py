@@ -1,0 +1,119 @@
+"""The study section: a grid of runs that asks what growing saves, over seeds and with intervals."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from growlm.base.errors import RecipeError, nearest
+from growlm.recipe.grow import is_checkpoint_path
+from growlm.recipe.stage import Stage
+from growlm.recipe.values import Name, Section
+
+PARENT = "parent."
+"""What a grid's key begins with where it is one of the parent."""
+
+LEAST = 3
+"""Horizons, and learning rates for each of them, that a scratch control must have."""
+
+PartShare = Annotated[float, Field(gt=0.0, lt=1.0)]
+Value = bool | int | float | str
+
+
+class Grid(Section, frozen=True):
+    """Variations of a stage that grows: every combination of what it lists."""
+
+    stage: Name
+    """The stage that grows, whose variations these are."""
+
+    parent_share: tuple[PartShare, ...] = ()
+    """The parent's shares of the tokens of both stages, whose sum stays as it is."""
+
+    values: dict[str, Annotated[tuple[Value, ...], Field(min_length=1)]] = Field(
+        default_factory=dict[str, tuple[Value, ...]]
+    )
+    """Values of the stage's keys, as ``"grow.depth" = ["stack", "insert"]``; a key of its parent
+    begins with ``parent.``. A single value holds for all of the grid."""
+
+
+class Study(Section, frozen=True):
+    """A grid of runs with shared parents, carried out by ``growlm study``.
+
+    The recipe's stages are its middle: parents, children, and one control, whose compute and
+    learning rate are varied until it is the best that training from scratch can do.
+    """
+
+    seeds: tuple[NonNegativeInt, ...] = Field(min_length=1)
+    """One run for each; three or more say what chance does."""
+
+    compute: tuple[PositiveFloat, ...] = Field(default=(0.5, 1.0, 2.0), min_length=LEAST)
+    """Compute of the controls, as in a control's own section."""
+
+    peak_lr: tuple[PositiveFloat, ...] = Field(min_length=LEAST)
+    """Learning rates tried for each of them with the first seed; the best goes on to the others."""
+
+    children: PositiveInt = 2
+    """Children that share a parent in the account between charged and free."""
+
+    continued: bool = True
+    """Train the parent on too, with as much compute as its child takes."""
+
+    grid: tuple[Grid, ...] = ()
+    """What is varied; each entry alone, beside the recipe's own stages."""
+
+
+def check_study(study: Study, stages: Sequence[Stage]) -> None:
+    """Check a study against the recipe's stages.
+
+    Raises:
+        RecipeError: The first thing that does not fit, with its key.
+    """
+    for key in ("seeds", "compute", "peak_lr"):
+        _check_different(getattr(study, key), f"study.{key}")
+    controls = [stage.name for stage in stages if stage.control is not None]
+    if len(controls) != 1:
+        raise RecipeError(
+            "one stage with a control in a study, which study.compute and study.peak_lr vary",
+            got=", ".join(controls) or "none",
+            fix="keeping one" if controls else 'a stage with control = { of = "..." }',
+        )
+    for grid in study.grid:
+        _check_grid(grid, stages)
+
+
+def _check_different(values: Sequence[Any], key: str) -> None:
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise RecipeError(
+                f"{key} to differ from each other", got=f"{value} twice", fix="removing one"
+            )
+
+
+def _check_grid(grid: Grid, stages: Sequence[Stage]) -> None:
+    growing = {stage.name: stage.grow for stage in stages if stage.grow is not None}
+    if grid.stage not in growing:
+        raise RecipeError(
+            "study.grid.stage to name a stage that grows",
+            got=f"'{grid.stage}'",
+            fix=nearest(grid.stage, growing) if growing else "a stage with grow first",
+        )
+    if not grid.values and not grid.parent_share:
+        raise RecipeError(
+            f"study.grid of '{grid.stage}' to vary something", got="nothing", fix="adding values"
+        )
+    parents = [key for key in grid.values if key.startswith(PARENT)]
+    varied = [*parents, *(["parent_share"] if grid.parent_share else [])]
+    origin = growing[grid.stage].from_
+    if varied and is_checkpoint_path(origin):
+        raise RecipeError(
+            f"a parent in the recipe, for study.grid to vary its {varied[0].removeprefix(PARENT)}",
+            got=origin,
+            fix="a stage that trains the parent",
+        )
+    for key in ("name", f"{PARENT}name", "grow.from"):
+        if key in grid.values:
+            raise RecipeError(
+                f"study.grid of '{grid.stage}' to leave {key} as it is",
+                got=f'"{key}" among its values',
+                fix="removing it",
+            )

@@ -1,0 +1,313 @@
+"""What a study found: each arm's accounts over the seeds, against the best of the controls."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from growlm.recipe.grid import Arm, Design
+from growlm.report.accounts import Account, account
+from growlm.report.curves import final_loss
+from growlm.report.interval import Interval, interval
+from growlm.report.law import Point
+from growlm.report.ledger import ScratchCompute, saving
+from growlm.report.view import RunView, StageView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What an arm saved at equal loss in one account, over the seeds."""
+
+    convention: str
+    """Who pays for the parent, in words."""
+    flops: Interval
+    """What the arm took."""
+    saved: Interval | None
+    """Share of the scratch compute; None where a seed has bounds alone."""
+    over: float | None
+    """It saved more than this; only beside bounds, and only if every seed says so."""
+    under: float | None
+    """It saved at most this; in the same way."""
+    better: Interval | None
+    """Nats per token by which it ends lower than training from scratch with the same compute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Time:
+    """Seconds of training, by the clock."""
+
+    parents: float
+    stage: float
+    scratch: float | None
+    """Training from scratch to the same loss, at the controls' own speed."""
+    saved: Interval | None
+    """Share of those seconds, the parent charged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What is known of one arm."""
+
+    arm: Arm
+    seeds: int
+    """Those that finished it, and its controls."""
+    loss: Interval
+    """Final validation loss, nats per token."""
+    accounts: tuple[Saved, ...]
+    """Parent charged first, free last."""
+    bases: tuple[str, ...]
+    """What the scratch compute rests on, as the ledger calls it, without repetition."""
+    extrapolated: bool
+    """Whether any seed's scratch compute lies outside its controls."""
+    time: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A control at one learning rate."""
+
+    compute: float
+    """Multiple of what the grown stage of the recipe and its parents took."""
+    flops: float
+    peak_lr: float
+    losses: tuple[float, ...]
+    """By seed, of those that trained it to its end."""
+    best: bool
+    """Whether it is the control of its compute."""
+    at_edge: bool
+    """Whether it is, and the lowest or highest of what was tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued:
+    """The parent trained on with as much compute as its child."""
+
+    name: str
+    flops: float
+    """Its parent's included."""
+    loss: Interval
+    behind: Interval | None
+    """Nats per token by which it ends above the child of the same parent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a study found, as far as its runs are finished."""
+
+    seeds: tuple[int, ...]
+    results: tuple[Result, ...]
+    """Arms in the order of the recipe; those that no seed finished are left out."""
+    tried: tuple[Tried, ...]
+    continued: Continued | None
+    flops: float
+    """Of all that was trained, controls and what was tried in vain included."""
+    seconds: float
+
+
+def best_rates(view: RunView, design: Design) -> dict[float, float]:
+    """Return the learning rate of the best finished control of each compute.
+
+    Args:
+        view: A run that trained all of them.
+        design: Which stage is what.
+    """
+    losses = _losses(view)
+    return {
+        compute: min(rates, key=lambda rate: losses.get(rates[rate], math.inf))
+        for compute, rates in design.controls.items()
+    }
+
+
+def findings(views: Sequence[RunView], design: Design) -> Findings:
+    """Return what a study found.
+
+    Each seed's arms are compared with the controls of the same seed, and the savings of all seeds
+    give the interval.
+
+    Args:
+        views: A run for each seed; the first one tuned the controls.
+        design: Which stage is what.
+    """
+    rates = best_rates(views[0], design)
+    best = {design.controls[compute][rate] for compute, rate in rates.items()}
+    results = [_result(arm, views, best, design.children) for arm in design.arms]
+    stages = [stage for view in views for stage in view.stages]
+    return Findings(
+        seeds=tuple(view.seed for view in views),
+        results=tuple(result for result in results if result is not None),
+        tried=tuple(_tried(views, design, best)),
+        continued=_continued(views, design),
+        flops=math.fsum(stage.flops for stage in stages if stage.complete),
+        seconds=math.fsum(stage.seconds for stage in stages),
+    )
+
+
+def control_points(views: Sequence[RunView], design: Design) -> tuple[tuple[Point, ...], ...]:
+    """Return the compute and loss of the best controls: by compute, and in it by seed."""
+    rates = best_rates(views[0], design)
+    names = [design.controls[compute][rate] for compute, rate in sorted(rates.items())]
+    return tuple(
+        tuple(
+            Point(compute=stage.flops, loss=loss)
+            for view in views
+            if (stage := _named(view, name)) is not None and (loss := final_loss(stage)) is not None
+        )
+        for name in names
+    )
+
+
+def _named(view: RunView, name: str) -> StageView | None:
+    return next((stage for stage in view.stages if stage.name == name), None)
+
+
+def _losses(view: RunView) -> Mapping[str, float]:
+    found = {stage.name: final_loss(stage) for stage in view.stages}
+    return {name: loss for name, loss in found.items() if loss is not None}
+
+
+def _accounts(
+    arm: Arm, views: Sequence[RunView], best: set[str], children: int
+) -> tuple[Account, ...]:
+    found = [
+        account(stage, [each for each in view.stages if each.name in best], children=children)
+        for view in views
+        if (stage := _named(view, arm.name)) is not None
+    ]
+    return tuple(each for each in found if each is not None and len(each.points) == len(best))
+
+
+def _result(arm: Arm, views: Sequence[RunView], best: set[str], children: int) -> Result | None:
+    found = _accounts(arm, views, best, children)
+    loss = interval([each.loss for each in found])
+    if loss is None:
+        return None
+    bases = dict.fromkeys(str(each.scratch.basis) for each in found)
+    return Result(
+        arm=arm,
+        seeds=len(found),
+        loss=loss,
+        accounts=tuple(_saved(found, at) for at in range(len(found[0].costs))),
+        bases=tuple(bases),
+        extrapolated=any(each.scratch.extrapolated for each in found),
+        time=_time(found),
+    )
+
+
+def _saved(found: Sequence[Account], at: int) -> Saved:
+    costs = [each.costs[at] for each in found]
+    flops = interval([cost.flops for cost in costs])
+    pairs = [(cost.flops, each.scratch) for cost, each in zip(costs, found, strict=True)]
+    known = [
+        saving(cost, scratch=scratch.estimate).saved
+        for cost, scratch in pairs
+        if scratch.estimate is not None
+    ]
+    lower = [_bound(cost, scratch, "lower") for cost, scratch in pairs]
+    upper = [_bound(cost, scratch, "upper") for cost, scratch in pairs]
+    whole = len(known) == len(pairs)
+    better = [
+        cost.scratch.loss - each.loss
+        for cost, each in zip(costs, found, strict=True)
+        if cost.scratch.loss is not None
+    ]
+    if flops is None:
+        raise ValueError("an account of no seed")
+    return Saved(
+        convention=costs[0].convention,
+        flops=flops,
+        saved=interval(known) if whole else None,
+        over=None if whole else _least(lower),
+        under=None if whole else _most(upper),
+        better=interval(better) if len(better) == len(found) else None,
+    )
+
+
+def _bound(cost: float, scratch: ScratchCompute, side: str) -> float | None:
+    """Return what was saved at the estimate or, without one, at a bound; None where neither is."""
+    limit = scratch.lower if side == "lower" else scratch.upper
+    against = scratch.estimate if scratch.estimate is not None else limit
+    return None if against is None else saving(cost, scratch=against).saved
+
+
+def _least(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return min(known) if len(known) == len(values) else None
+
+
+def _most(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None
+
+
+def _time(found: Sequence[Account]) -> Time:
+    count = len(found)
+    scratch = [_scratch_seconds(each) for each in found]
+    known = [seconds for seconds in scratch if seconds is not None]
+    whole = len(known) == count
+    shares = [
+        saving(each.stage.seconds_before + each.stage.seconds, scratch=seconds).saved
+        for each, seconds in zip(found, scratch, strict=True)
+        if seconds
+    ]
+    return Time(
+        parents=math.fsum(each.stage.seconds_before for each in found) / count,
+        stage=math.fsum(each.stage.seconds for each in found) / count,
+        scratch=math.fsum(known) / count if whole else None,
+        saved=interval(shares) if len(shares) == count else None,
+    )
+
+
+def _scratch_seconds(found: Account) -> float | None:
+    """Return the time in which training from scratch does the compute that it needs."""
+    flops = math.fsum(control.flops for control in found.controls)
+    seconds = math.fsum(control.seconds for control in found.controls)
+    if found.scratch.estimate is None or flops <= 0 or seconds <= 0:
+        return None
+    return found.scratch.estimate * seconds / flops
+
+
+def _tried(views: Sequence[RunView], design: Design, best: set[str]) -> list[Tried]:
+    rows: list[Tried] = []
+    for compute, rates in design.controls.items():
+        for rate, name in rates.items():
+            stages = [stage for view in views if (stage := _named(view, name)) is not None]
+            losses = [loss for stage in stages if (loss := final_loss(stage)) is not None]
+            if losses:
+                rows.append(
+                    Tried(
+                        compute=compute,
+                        flops=stages[0].flops,
+                        peak_lr=rate,
+                        losses=tuple(losses),
+                        best=name in best,
+                        at_edge=name in best and rate in (min(rates), max(rates)),
+                    )
+                )
+    return rows
+
+
+def _continued(views: Sequence[RunView], design: Design) -> Continued | None:
+    if design.continued is None:
+        return None
+    pairs: list[tuple[StageView, float, float | None]] = []
+    for view in views:
+        stage = _named(view, design.continued)
+        loss = final_loss(stage) if stage is not None else None
+        if stage is not None and loss is not None:
+            pairs.append((stage, loss, _child_loss(view, stage, design)))
+    loss = interval([ended for _, ended, _ in pairs])
+    if loss is None:
+        return None
+    behind = [ended - child for _, ended, child in pairs if child is not None]
+    stage = pairs[0][0]
+    return Continued(
+        name=stage.name, flops=stage.flops_before + stage.flops, loss=loss, behind=interval(behind)
+    )
+
+
+def _child_loss(view: RunView, stage: StageView, design: Design) -> float | None:
+    """Return the final loss of the recipe's own child of the parent that was trained on."""
+    own = {arm.name for arm in design.arms if not arm.differs}
+    child = next(
+        (each for each in view.stages if each.name in own and each.parent == stage.parent), None
+    )
+    return final_loss(child) if child is not None else None

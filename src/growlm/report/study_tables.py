@@ -1,0 +1,203 @@
+"""A study as a page of Markdown: savings, losses, time, the controls, and what is not shown."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from growlm.base.units import format_seconds
+from growlm.report.interval import Interval
+from growlm.report.ledger_tables import BASES
+from growlm.report.study import Findings, Result, Saved
+from growlm.report.view import RunView
+from growlm.report.words import (
+    NOTHING,
+    code,
+    flops,
+    listing,
+    moment,
+    number,
+    plain,
+    plural,
+    share,
+    table,
+)
+
+FEW_SEEDS = 3
+"""Seeds below which an interval says little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the page says of the study beside its numbers."""
+
+    title: str
+    created: str
+    """When, in ISO 8601."""
+    growlm_version: str
+    planned_seeds: int
+
+
+def page(found: Findings, views: Sequence[RunView], told: Told) -> str:
+    """Return the study's page, with its figure in ``study.png``.
+
+    Args:
+        found: What it found.
+        views: Its runs, for their sizes and hardware.
+        told: What else it says.
+    """
+    parts = [
+        f"# {plain(told.title)}",
+        _about(found, views, told),
+        "![Validation loss against training compute](study.png)",
+        "## Saved compute at equal loss",
+        "Share of the compute that training from scratch needs for the same final loss: mean over "
+        "seeds, and its 95 % interval.",
+        savings(found.results) or "No arm is finished yet.",
+        "## Final loss at equal compute",
+        equal_compute(found),
+        "## Time",
+        "By the clock, on the hardware above: validation and saving are left out. Training from "
+        "scratch goes at the speed of its controls.",
+        times(found.results),
+        "## The controls",
+        f"{plural(len(found.tried), 'control')} from scratch; the best learning rate of the first "
+        "seed is the control of its compute, and goes on to the other seeds.",
+        controls(found),
+        "## What this does not show",
+        "\n".join(f"- {line}" for line in limits(found, told)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _about(found: Findings, views: Sequence[RunView], told: Told) -> str:
+    hardware = listing([*dict.fromkeys(plain(view.hardware) for view in views)])
+    arms = {result.arm.name for result in found.results}
+    sizes = {s.non_embedding_parameters for view in views for s in view.stages if s.name in arms}
+    parameters = listing([f"{size:,}" for size in sorted(sizes)])
+    seeds = listing([str(seed) for seed in found.seeds])
+    children = f"Children of {parameters} parameters without embeddings. " if sizes else ""
+    return (
+        f"{plural(len(found.seeds), 'seed')} ({seeds}) of {told.planned_seeds}. {children}"
+        f"All together {flops(found.flops)} FLOPs in {format_seconds(found.seconds)} of training "
+        f"on {hardware}. {moment(told.created)}, growlm {plain(told.growlm_version)}."
+    )
+
+
+def savings(results: Sequence[Result]) -> str:
+    """Return the table of saved compute, a row for each arm, a column for each account."""
+    if not results:
+        return ""
+    conventions = [each.convention.capitalize() for each in results[0].accounts]
+    header = ("Arm", "Differs in", "Seeds", *conventions, "From")
+    rows = [
+        [
+            code(result.arm.name),
+            plain(result.arm.differs) or NOTHING,
+            str(result.seeds),
+            *(_saving(each) for each in result.accounts),
+            _basis(result),
+        ]
+        for result in results
+    ]
+    return table(header, rows, words=(0, 1, len(header) - 1))
+
+
+def _saving(saved: Saved) -> str:
+    if saved.saved is not None:
+        return _shares(saved.saved)
+    bounds = [("more than", saved.over), ("at most", saved.under)]
+    return ", ".join(f"{word} {share(at)}" for word, at in bounds if at is not None) or NOTHING
+
+
+def _basis(result: Result) -> str:
+    words = listing([BASES[basis] for basis in result.bases])
+    return words + (", extrapolated" if result.extrapolated else "")
+
+
+def _shares(found: Interval) -> str:
+    if found.low is None or found.high is None:
+        return share(found.mean)
+    return f"{share(found.mean)} [{share(found.low)}, {share(found.high)}]"
+
+
+def _nats(found: Interval | None) -> str:
+    if found is None:
+        return NOTHING
+    if found.low is None or found.high is None:
+        return number(found.mean, 4)
+    return f"{number(found.mean, 4)} [{number(found.low, 4)}, {number(found.high, 4)}]"
+
+
+def equal_compute(found: Findings) -> str:
+    """Return the table of final losses, and by how much they beat scratch at equal compute."""
+    if not found.results:
+        return ""
+    conventions = [f"Better, {each.convention}" for each in found.results[0].accounts]
+    header = ("Arm", "FLOPs, parent charged", "Final loss", *conventions)
+    rows = [
+        [
+            code(result.arm.name),
+            flops(result.accounts[0].flops.mean),
+            _nats(result.loss),
+            *(_nats(each.better) for each in result.accounts),
+        ]
+        for result in found.results
+    ]
+    told = table(header, rows)
+    if found.continued is None:
+        return told
+    other = found.continued
+    return told + (
+        f"\n\nThe parent trained on instead, with as much compute ({code(other.name)}, "
+        f"{flops(other.flops)} FLOPs): {_nats(other.loss)}, above its child by "
+        f"{_nats(other.behind)}."
+    )
+
+
+def times(results: Sequence[Result]) -> str:
+    """Return the table of time by the clock."""
+    header = ("Arm", "Parents", "Grown stage", "From scratch to the same loss", "Saved")
+    rows = [
+        [
+            code(result.arm.name),
+            format_seconds(result.time.parents),
+            format_seconds(result.time.stage),
+            NOTHING if result.time.scratch is None else format_seconds(result.time.scratch),
+            NOTHING if result.time.saved is None else _shares(result.time.saved),
+        ]
+        for result in results
+    ]
+    return table(header, rows)
+
+
+def controls(found: Findings) -> str:
+    """Return the table of what was tried from scratch."""
+    header = ("Compute", "FLOPs", "Peak learning rate", "Final loss by seed", "")
+    rows = [
+        [
+            f"{each.compute:g}",
+            flops(each.flops),
+            f"{each.peak_lr:g}",
+            ", ".join(number(loss, 4) for loss in each.losses),
+            "the control" if each.best else "",
+        ]
+        for each in found.tried
+    ]
+    return table(header, rows, words=(3, 4))
+
+
+def limits(found: Findings, told: Told) -> Iterator[str]:
+    """Yield what the study leaves open, as far as its numbers say."""
+    seeds = len(found.seeds)
+    if seeds < told.planned_seeds:
+        yield f"The study is not finished: {seeds} of {plural(told.planned_seeds, 'seed')}."
+    if seeds < FEW_SEEDS:
+        yield f"What chance does: {plural(seeds, 'seed')}, and {FEW_SEEDS} are the least."
+    for each in found.tried:
+        if each.at_edge:
+            yield (
+                f"The best learning rate from scratch at compute {each.compute:g}: {each.peak_lr:g}"
+                " is the last of those that were tried, so a better one may lie beyond."
+            )
+    if any(result.extrapolated for result in found.results):
+        yield "Savings that are read beyond the controls lean on the law, which is fitted to few."
+    yield "Other sizes, data and schedules than these."
