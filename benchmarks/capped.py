@@ -163,7 +163,7 @@ def main() -> None:
     """Train at every context, print the table, and keep it if asked."""
     options = _options()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    whole = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
+    whole = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else 0
     options.share = options.gib * 2**30 / whole if whole else 0
     rows: list[str] = []
     for context in options.contexts:

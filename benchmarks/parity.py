@@ -6,6 +6,7 @@ gradients it is the norm of the difference by the norm. Checkpointing is held ag
 """
 
 import argparse
+import itertools
 import platform
 from collections.abc import Iterator
 from functools import partial
@@ -39,9 +40,7 @@ def attention(device: torch.device) -> Iterator[Row]:
     """Yield the error of each kernel that has gradients on the device, for several heads."""
     kernels: tuple[Kernel, ...] = ("sdpa", "triton") if device.type == "cuda" else ("sdpa",)
     dtypes = [torch.float32] + [torch.bfloat16] * (device.type == "cuda")
-    for kernel, dtype, (heads, head_width) in (
-        (kernel, dtype, each) for kernel in kernels for dtype in dtypes for each in HEADS
-    ):
+    for kernel, dtype, (heads, head_width) in itertools.product(kernels, dtypes, HEADS):
         error = parity(_shape(heads, head_width), kernel, device, dtype)
         yield f"attention, {kernel}", f"{heads} heads of {head_width}, {_name(dtype)}", _told(error)
 
@@ -64,21 +63,19 @@ def chunked_loss(device: torch.device) -> Iterator[Row]:
     """Yield the errors of the loss and of its gradients, by chunk and type."""
     stream = torch.Generator().manual_seed(2)
     tokens, vocab = TOKENS[device.type], VOCAB[device.type]
-    given = [torch.randn(size, WIDTH, generator=stream) for size in (tokens, vocab)]
-    given[1] /= 16
+    states, rows = (torch.randn(size, WIDTH, generator=stream) for size in (tokens, vocab))
     targets = torch.randint(0, vocab, (tokens,), generator=stream).to(device)
     for dtype in (torch.float32, torch.bfloat16):
-        hidden, head = (each.to(dtype).to(device) for each in given)
+        hidden, head = states.to(device, dtype), (rows / 16).to(device, dtype)
         logits = partial(_plain, targets=targets)
         wanted = _with_gradients(logits, hidden.double(), head.double())
         for chunk in CHUNKS:
             work = partial(_chunked, targets=targets, chunk=chunk)
             found = _with_gradients(work, hidden, head.float())
-            errors = [
-                float((one.double() - other).norm() / other.norm())
+            told = ", ".join(
+                _told(float((one.double() - other).norm() / other.norm()))
                 for one, other in zip(found, wanted, strict=True)
-            ]
-            told = ", ".join(map(_told, errors))
+            )
             yield "loss, by hidden states, by head", f"chunks of {chunk}, {_name(dtype)}", told
 
 
