@@ -72,11 +72,12 @@ def chunked_loss(device: torch.device) -> Iterator[Row]:
         for chunk in CHUNKS:
             work = partial(_chunked, targets=targets, chunk=chunk)
             found = _with_gradients(work, hidden, head.float())
-            told = ", ".join(
-                _told(float((one.double() - other).norm() / other.norm()))
-                for one, other in zip(found, wanted, strict=True)
-            )
+            told = ", ".join(map(_told, map(_apart, found, wanted)))
             yield "loss, by hidden states, by head", f"chunks of {chunk}, {_name(dtype)}", told
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    return float((one.double() - other).norm() / other.norm())
 
 
 def _plain(hidden: Tensor, head: Tensor, *, targets: Tensor) -> Tensor:
