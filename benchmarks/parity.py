@@ -77,7 +77,8 @@ def chunked_loss(device: torch.device) -> Iterator[Row]:
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
-    return float((one.double() - other).norm() / other.norm())
+    norm = torch.linalg.vector_norm
+    return float(norm(one.double() - other) / norm(other))
 
 
 def _plain(hidden: Tensor, head: Tensor, *, targets: Tensor) -> Tensor:
