@@ -199,7 +199,7 @@ class TestTargetsThatDoNotFit:
             ),
             (
                 ["--layers", 3, "--copies", "scald"],
-                "expected a treatment of copies, one of plain, scaled, noised; got 'scald'. "
+                "expected a treatment of copies, one of plain, scaled, noised, random; got 'scald'. "
                 "Try scaled.",
             ),
         ],

@@ -64,15 +64,25 @@ def _errors(
     if hidden_CD.is_cuda:
         return _fused()(hidden_CD @ weight_VD.T, targets_C, vocab_size, z_loss)
     logits_CV = _wide_logits(hidden_CD, weight_VD, vocab_size)
-    log_sum_C = logits_CV.logsumexp(-1)
+    first_C = logits_CV[:, 0].clone()
+    log_shares_CV = _log_shares(logits_CV)
+    log_sum_C = first_C - log_shares_CV[:, 0]
     kept_C = targets_C != IGNORED
     safe_C1 = targets_C.clamp_min(0)[:, None]
-    losses_C = (log_sum_C - logits_CV.gather(1, safe_C1)[:, 0]) * kept_C
-    errors_CV = logits_CV.sub_(log_sum_C[:, None]).exp_()
+    losses_C = -log_shares_CV.gather(1, safe_C1)[:, 0] * kept_C
+    errors_CV = log_shares_CV.exp_()
     if z_loss:
         errors_CV.mul_(1 + 2 * z_loss * log_sum_C[:, None])
     errors_CV.scatter_add_(1, safe_C1, torch.full_like(safe_C1, -1, dtype=errors_CV.dtype))
-    return losses_C, errors_CV.mul_(kept_C[:, None])
+    return losses_C, errors_CV if bool(kept_C.all()) else errors_CV.mul_(kept_C[:, None])
+
+
+def _log_shares(logits_CV: Tensor) -> Tensor:
+    """Return the logarithms of a softmax, row by row in the place of the logits.
+
+    torch's kernel for a CPU has read a row before it writes it, so that one matrix is enough.
+    """
+    return torch.ops.aten._log_softmax.out(logits_CV, dim=-1, half_to_float=False, out=logits_CV)
 
 
 @cache
@@ -180,7 +190,7 @@ def token_losses(
         targets_C = targets_N[span]
         logits_CV = _wide_logits(hidden_ND[span], weight_VD, vocab_size)
         safe_C = targets_C.clamp_min(0)
+        greedy.append(logits_CV.argmax(-1) == targets_C)
         picked_C = logits_CV.gather(1, safe_C[:, None])[:, 0]
         losses.append((logits_CV.logsumexp(-1) - picked_C) * (targets_C != IGNORED))
-        greedy.append(logits_CV.argmax(-1) == targets_C)
     return torch.cat(losses), torch.cat(greedy)

@@ -58,8 +58,8 @@ class Numbers:
     mask: int
     """Bytes of an entry of dropout's mask."""
     fused: bool
-    """Whether RMSNorm, and attention that drops out, are kernels that keep no matrix of their own.
-    """
+    """Whether RMSNorm, the loss, and attention that drops out are kernels that keep no matrix of
+    their own."""
 
 
 CPU = Numbers(working=4, mask=4, fused=False)
@@ -273,8 +273,8 @@ def _places(config: GPTConfig, load: Load, numbers: Numbers, *, dropped: bool) -
 def loss(config: GPTConfig, tokens: int, *, chunk_tokens: int, numbers: Numbers) -> Loss:
     """Return what the loss holds of so many tokens.
 
-    The widest moment of a chunk is one of two: the logits, beside what their logarithm of sums
-    needs; or the head's gradient, beside the logits' own.
+    A chunk is at its widest when the logits' gradient, which lies where the logits lay, meets the
+    head's; on a GPU, which adds the latter up in place, when it is made of the logits.
 
     Args:
         config: The shape.
@@ -287,7 +287,7 @@ def loss(config: GPTConfig, tokens: int, *, chunk_tokens: int, numbers: Numbers)
     return Loss(
         gradients=tokens * D * w + V * D * WIDE,
         head_copy=0 if w == WIDE else V * D * w,
-        chunk=max(2 * logits * WIDE, logits * w + V * D * w),
+        chunk=2 * logits * w if numbers.fused else logits * w + V * D * w,
     )
 
 
