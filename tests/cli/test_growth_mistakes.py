@@ -199,8 +199,8 @@ class TestTargetsThatDoNotFit:
             ),
             (
                 ["--layers", 3, "--copies", "scald"],
-                "expected a treatment of copies, one of plain, scaled, noised, random; got 'scald'. "
-                "Try scaled.",
+                "expected a treatment of copies, one of plain, scaled, noised, random; got "
+                "'scald'. Try scaled.",
             ),
         ],
         ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
