@@ -48,8 +48,10 @@ def recomputed(
     if checkpointing == "selective":
         selective = cast(Any, torch_checkpoint.create_selective_checkpoint_contexts)
         contexts["context_fn"] = partial(selective, _policy)
-    call = cast(Any, torch_checkpoint.checkpoint)
-    return call(work, *inputs, use_reentrant=False, preserve_rng_state=random, **contexts)
+    # Called by its own name, as the compiler knows it.
+    return torch_checkpoint.checkpoint(  # pyright: ignore[reportUnknownVariableType]
+        work, *inputs, use_reentrant=False, preserve_rng_state=random, **contexts
+    )
 
 
 def _policy(
