@@ -1,11 +1,12 @@
 """AdamW whose moments are held in fewer bits than it computes with."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from growlm.optim.each import EachParameter
 from growlm.optim.moments import (
     FIRST,
     SCALES,
@@ -24,7 +25,7 @@ ENTRIES = 1 << 22
 """
 
 
-class LeanAdamW(torch.optim.Optimizer):
+class LeanAdamW(EachParameter):
     """AdamW (arXiv:1711.05101), each step in float32, with moments that are rounded after it.
 
     Every entry is rounded up or down by chance, so that a moment is right on average however slowly
@@ -42,17 +43,6 @@ class LeanAdamW(torch.optim.Optimizer):
     ) -> None:
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0, "moments": moments}
         super().__init__(params, defaults)
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Take one step with every parameter that has a gradient."""
-        if closure is not None:
-            with torch.enable_grad():
-                closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
 
     def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """Move a parameter, some rows after the other; each rank moves the part it has."""

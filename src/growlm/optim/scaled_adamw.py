@@ -1,11 +1,12 @@
 """AdamW with a learning rate, a decay and an eps of each entry's own: what grown weights need."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from growlm.optim.each import EachParameter
 from growlm.optim.sharded import local
 
 EPS_SCALE = "eps_scale"
@@ -19,7 +20,7 @@ FACTORS = (*SCALES, CLIP_WEIGHT)
 """All state that lets an entry follow another one exactly."""
 
 
-class ScaledAdamW(torch.optim.Optimizer):
+class ScaledAdamW(EachParameter):
     """AdamW (arXiv:1711.05101) whose state may hold factors for each entry.
 
     With no factors it takes the same steps as ``torch.optim.AdamW``. An entry of value c and
@@ -30,17 +31,6 @@ class ScaledAdamW(torch.optim.Optimizer):
         self, params: Iterable[Any], *, lr: float, betas: tuple[float, float], eps: float
     ) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": 0.0})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Take one step with every parameter that has a gradient."""
-        if closure is not None:
-            with torch.enable_grad():
-                closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
 
     def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
