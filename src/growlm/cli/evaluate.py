@@ -25,10 +25,10 @@ from growlm.pipeline.examining import (
 from growlm.pipeline.papers import Paper, harness_papers, task_papers, text_papers
 from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
+from growlm.pipeline.seating import default_batch_tokens
 from growlm.pipeline.tasking import held_against
 
 DOCUMENTS = 3_000
-BATCH_TOKENS = 16_384
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,9 +119,9 @@ def _how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch",
         type=count("--batch"),
-        default=BATCH_TOKENS,
+        default=None,
         metavar="TOKENS",
-        help=f"tokens in a forward pass ({BATCH_TOKENS})",
+        help="tokens in a forward pass (4096 on a CPU, 16384 elsewhere)",
     )
     parser.add_argument(
         "--dtype",
@@ -178,7 +178,7 @@ def _examine(options: argparse.Namespace) -> int:
     how = Options(
         contexts=options.context,
         overlap=options.overlap,
-        batch_tokens=options.batch,
+        batch_tokens=options.batch or default_batch_tokens(),
         dtype=options.dtype,
         out=options.out,
     )

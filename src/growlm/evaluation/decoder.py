@@ -12,7 +12,10 @@ from growlm.base.errors import EvaluationError
 from growlm.evaluation.packing import Batch
 from growlm.model.attention import rotary_angles
 from growlm.model.gpt import GPT
-from growlm.model.loss import token_losses
+from growlm.model.loss import CHUNK_TOKENS, token_losses
+
+CPU_CHUNK_TOKENS = 256
+"""Tokens whose logits exist at once on a CPU: more leave its caches."""
 
 
 @runtime_checkable  # the shape hook asks
@@ -64,6 +67,7 @@ class Decoder:
                 self.model.head_weight,
                 batch.targets.to(device),
                 vocab_size=self.vocab_size,
+                chunk_tokens=CPU_CHUNK_TOKENS if device.type == "cpu" else CHUNK_TOKENS,
             )
 
     def _hidden(self, batch: Batch, device: torch.device) -> Float[Tensor, "B T D"]:

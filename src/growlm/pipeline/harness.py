@@ -19,12 +19,16 @@ from growlm.evaluation.results import ExampleScore
 from growlm.evaluation.scorer import score
 from growlm.evaluation.sitting import Sitting
 from growlm.pipeline.models import open_model
-from growlm.pipeline.seating import DTYPES, contexts_of, seated, sitting_of
+from growlm.pipeline.seating import (
+    DTYPES,
+    contexts_of,
+    default_batch_tokens,
+    seated,
+    sitting_of,
+)
 
 NAME = "growlm"
 """What ``lm_eval --model`` calls our models."""
-
-BATCH_TOKENS = 16_384
 
 
 @runtime_checkable  # the shape hook asks
@@ -262,7 +266,10 @@ def _sitting_of(
     (tokens,) = contexts_of(model, [] if context is None else [str(context)])
     rows = int(batch_size) if str(batch_size).isdecimal() else 1
     return sitting_of(
-        seated(model, dtype), tokens, overlap=0, batch_tokens=max(BATCH_TOKENS, rows * tokens)
+        seated(model, dtype),
+        tokens,
+        overlap=0,
+        batch_tokens=max(default_batch_tokens(), rows * tokens),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from growlm.base.errors import EvaluationError
+from growlm.base.memory import keep_freed
 from growlm.corpus.tokenizer import Tokenizer, from_json, parsed
 from growlm.evaluation.decoder import Decoder, check_context
 from growlm.evaluation.request import Encode
@@ -21,6 +22,11 @@ Precision = Literal["fp32", "bf16"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 """What weights are in, and what is computed with them; logits are in fp32 always."""
+
+BATCH_TOKENS = {"cpu": 4_096}
+"""Tokens in a forward pass unless told, by device: on a CPU the caches are the measure."""
+
+BATCH_TOKENS_ELSEWHERE = 16_384
 
 LONGEST_DEFAULT = 4_096
 """Context, at most, that is taken unless one is asked for."""
@@ -59,8 +65,11 @@ def seated(model: Model, dtype: Precision) -> Examinee:
     tokens = model.tokens()
     tokenizer = from_json(tokens.json, end_of_text=tokens.end_of_text)
     begin = special_ids(tokenizer, tokens.files)["bos_token_id"]
+    device = choose_device()
+    if device.type == "cpu":
+        keep_freed()  # every pass asks for the same large pieces
     weights = {name: model.read(name) for name in weight_shapes(model.config)}
-    gpt = with_weights(model.config, weights).to(choose_device(), DTYPES[dtype])
+    gpt = with_weights(model.config, weights).to(device, DTYPES[dtype])
     return Examinee(
         path=model.path,
         model=model,
@@ -105,6 +114,11 @@ def contexts_of(model: Model, asked: Sequence[str]) -> list[int]:
             )
         contexts.append(int(number) * (model.config.context if word.endswith("x") else 1))
     return list(dict.fromkeys(contexts))
+
+
+def default_batch_tokens() -> int:
+    """Return the tokens in a forward pass that suit this machine's device."""
+    return BATCH_TOKENS.get(choose_device().type, BATCH_TOKENS_ELSEWHERE)
 
 
 def sitting_of(examinee: Examinee, context: int, *, overlap: int, batch_tokens: int) -> Sitting:
