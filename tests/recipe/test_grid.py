@@ -64,6 +64,13 @@ def test_a_study_without_a_grid_tunes_the_control_and_trains_the_parent_on():
     )
 
 
+def test_stages_are_validated_at_their_end_alone_unless_they_say_otherwise():
+    stages, _ = made()
+    assert all(stage["validate_every"] >= 10**15 for stage in stages.values())
+    values = VALUES | {"stage": [stage | {"validate_every": 200} for stage in VALUES["stage"]]}
+    assert all(stage["validate_every"] == 200 for stage in spread(values, study())[0])
+
+
 def test_an_entry_holds_every_combination_of_its_values():
     stages, design = made(
         grid(grow_of_depth=("stack", "insert"), grow_of_optimizer_state=("drop", "copy"))

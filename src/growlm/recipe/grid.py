@@ -15,6 +15,9 @@ from growlm.recipe.study import PARENT, Grid, Study
 CONTINUED = "continued"
 """What the name of a parent that is trained on ends with."""
 
+AT_THE_END = {"validate_every": 10**15}
+"""What a study's stage says of validation unless the recipe does: its last step alone counts."""
+
 LONGEST_NAME = 64
 """Characters of a stage's name."""
 
@@ -59,7 +62,7 @@ def spread(values: Mapping[str, Any], study: Study) -> tuple[list[Table], Design
     Raises:
         RecipeError: Two variations are the same, or a value stands where a table should.
     """
-    own: list[Table] = values["stage"]
+    own: list[Table] = [AT_THE_END | stage for stage in values["stage"]]
     stages: dict[str, Table] = {}
     arms: list[Arm] = []
     parents = {stage["grow"]["from"] for stage in own if "grow" in stage}
