@@ -27,7 +27,11 @@ stage = "grown"
 parent_share = [0.6]
 
 [log]"""
-SHORT = ("stage.base.tokens=512", "stage.grown.tokens=768")
+SHORT = (
+    "stage.base.tokens=512",
+    "stage.grown.tokens=768",
+    "stage.grown.optimizer.peak_lr=3e-2",
+)
 NAMES = [
     "base",
     "grown",
@@ -126,9 +130,17 @@ def test_every_cell_is_trained_once_and_the_best_controls_go_on(finished_study):
     _, _, asked = finished_study
     tried = [(compute, rate) for compute in (0.5, 1.0, 2.0) for rate in (5e-3, 1e-2, 2e-2)]
     assert asked == [
-        *((1, name) for name in [*NAMES, *controls(*tried)]),
+        *((1, name) for name in [*controls(*tried), *NAMES]),
         *((2, name) for name in [*NAMES, *controls((0.5, 1e-2), (1.0, 1e-2), (2.0, 1e-2))]),
     ]
+
+
+def test_all_other_stages_train_at_the_best_rate_of_the_control(finished_study):
+    out, _, _ = finished_study
+    for seed in (1, 2):
+        recipe = tomllib.loads((out / f"seed-{seed}" / "recipe.toml").read_text(encoding="utf-8"))
+        rates = {each["name"]: each["optimizer"]["peak_lr"] for each in recipe["stage"]}
+        assert {rates[name] for name in NAMES} == {1e-2}
 
 
 def test_what_it_costs_is_told_before_anything_runs(finished_study):

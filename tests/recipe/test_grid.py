@@ -141,6 +141,17 @@ def test_a_name_that_would_be_too_long_ends_in_a_digest():
     assert max(map(len, names)) == 64
 
 
+def test_all_but_the_controls_take_the_rate_they_are_given():
+    stages, design = made()
+    rates = {0.5: 1e-3, 1.0: 2e-3, 2.0: 4e-3}
+    assert design.peak_lr(rates) == 2e-3
+    recipe = for_seed(VALUES, list(stages.values()), design, seed=1, rates=rates, peak_lr=2e-3)
+    found = {each["name"]: each.get("optimizer", {}).get("peak_lr") for each in recipe["stage"]}
+    assert {found[name] for name in ("base", "grown", "base.continued-grown")} == {2e-3}
+    assert {found[name] for name in design.controlled() if name in found} == set(RATES)
+    assert made(stages_lr="own")[1].peak_lr(rates) is None
+
+
 def test_only_one_control_of_each_compute_is_left_once_it_is_tuned():
     stages, design = spread(VALUES, study())
     all_of_them = for_seed(VALUES, stages, design, seed=1, rates=None)

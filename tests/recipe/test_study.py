@@ -57,6 +57,15 @@ def test_a_study_has_three_horizons_and_charges_two_children_unless_told_otherwi
     assert (study.compute, study.children, study.continued) == ((0.5, 1.0, 2.0), 2, True)
 
 
+def test_a_grid_of_learning_rates_asks_for_rates_of_ones_own():
+    varied = grid("grown", 'values = { "optimizer.peak_lr" = [1e-3, 3e-3] }')
+    assert refused(varied) == (
+        'x.toml: expected study.stages_lr = "own" where study.grid varies optimizer.peak_lr; '
+        'got "control", which sets it. Try stages_lr = "own".'
+    )
+    assert parse(varied.replace("[study]", '[study]\nstages_lr = "own"').encode(), name="x.toml")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [

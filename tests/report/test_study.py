@@ -19,6 +19,7 @@ DESIGN = Design(
         compute: {rate: f"scratch-x{compute:g}-lr{rate:g}" for rate in RATES} for compute in BEST
     },
     children=2,
+    follows=True,
 )
 
 

@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -45,6 +45,19 @@ TIMED_PASSES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """The learning rates of one seed's run."""
+
+    controls: Mapping[float, float] | None = None
+    """Of the control of each compute; None where all are tried."""
+    others: float | None = None
+    """Of every other stage; None where each keeps its own."""
+
+
+UNTUNED = Tuned()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """A study, checked and ready to be carried out."""
 
@@ -65,17 +78,24 @@ class Study:
     allow_fallback: bool
     """Whether training may go on from an earlier checkpoint than a damaged one."""
 
-    def recipe(self, seed: int, rates: Mapping[float, float] | None) -> dict[str, Any]:
+    def recipe(self, seed: int, tuned: Tuned = UNTUNED) -> dict[str, Any]:
         """Return the recipe of one seed's run, its controls tuned."""
-        return for_seed(self.values, self.stages, self.design, seed=seed, rates=rates)
+        return for_seed(
+            self.values,
+            self.stages,
+            self.design,
+            seed=seed,
+            rates=tuned.controls,
+            peak_lr=tuned.others,
+        )
 
-    def plan(self, seed: int, rates: Mapping[float, float] | None) -> Plan:
+    def plan(self, seed: int, tuned: Tuned = UNTUNED) -> Plan:
         """Return the plan of one seed's run.
 
         Raises:
             RecipeError: Something in it cannot be built.
         """
-        experiment = validated(self.recipe(seed, rates), name=str(self.recipe_file))
+        experiment = validated(self.recipe(seed, tuned), name=str(self.recipe_file))
         return plan(experiment, recipe_folder=self.recipe_folder)
 
     def folder(self, seed: int) -> RunFolder:
@@ -86,7 +106,7 @@ class Study:
         """Return each run's plan, where not yet tuned with the first learning rate of each."""
         first = {compute: next(iter(tried)) for compute, tried in self.design.controls.items()}
         return [
-            (self.plan(seed, first if at else None), self.folder(seed))
+            (self.plan(seed, Tuned(controls=first) if at else UNTUNED), self.folder(seed))
             for at, seed in enumerate(self.seeds)
         ]
 
@@ -153,7 +173,7 @@ def _at_equal_compute(study: Study) -> Study:
     name = study.design.continued
     if name is None:
         return study
-    planned = study.plan(study.seeds[0], None)
+    planned = study.plan(study.seeds[0])
     parent = planned.stage(name)
     grown = planned.stage(next(_controlled(planned)))
     steps = math.ceil(grown.flops / parent.flops_per_token / parent.batch_tokens)
@@ -312,20 +332,23 @@ def _timed(stage: StagePlan) -> float:
 def carry_out(study: Study) -> Iterator[Event]:
     """Carry a study out, seed by seed; what is done already is skipped.
 
-    The first seed tries every learning rate of the controls; the others take the best.
+    The first seed tries every learning rate of the controls; the others take the best, and so do
+    all stages that are no controls, where they follow them.
     """
-    rates: dict[float, float] | None = None
+    yield Notice(text=outlook(study).words())
+    rates = yield from _tune(study)
+    others = study.design.peak_lr(rates)
     views: list[RunView] = []
     for seed in study.seeds:
-        yield Notice(text=outlook(study).words())
-        with _opened(study, seed, rates) as run:
-            if rates is None:  # what the others should be told is the same
-                yield from cautioned(run, run.plan.stages)
-            for event in _one_run(run):
-                yield _of_seed(event, seed)
+        tuned = Tuned(controls=rates if views else None, others=others)
+        if views:
+            yield Notice(text=outlook(study).words())
+        with _opened(study, seed, tuned) as run:
+            if views:
+                yield from _prepared(run, seed)
+            done = () if views else study.design.controlled()
+            yield from _trained(run, seed, (s for s in run.plan.stages if s.name not in done))
             views.append(run_view(run.plan, run.folder, version=study.version))
-        if rates is None:
-            rates = best_rates(views[0], study.design)
         started = time.perf_counter()
         yield Begun(step="study")
         written = _write(study, views)
@@ -333,16 +356,25 @@ def carry_out(study: Study) -> Iterator[Event]:
         yield Done(step="study", seconds=seconds, result=", ".join(map(str, written)))
 
 
+def _tune(study: Study) -> Generator[Event, None, dict[float, float]]:
+    """Train every control of the first seed, and return the best learning rate of each compute."""
+    seed = study.seeds[0]
+    controls = study.design.controlled()
+    with _opened(study, seed, UNTUNED) as run:
+        yield from cautioned(run, run.plan.stages)  # what the others should be told is the same
+        yield from _prepared(run, seed)
+        yield from _trained(run, seed, (s for s in run.plan.stages if s.name in controls))
+        return best_rates(run_view(run.plan, run.folder, version=study.version), study.design)
+
+
 @contextmanager
-def _opened(
-    study: Study, seed: int, rates: Mapping[float, float] | None
-) -> Generator[Run, None, None]:
+def _opened(study: Study, seed: int, tuned: Tuned) -> Generator[Run, None, None]:
     """Open one seed's run for this process alone."""
-    planned = study.plan(seed, rates)
+    planned = study.plan(seed, tuned)
     with opened_for(
         study.folder(seed).path,
         name=study.name,
-        content=toml(study.recipe(seed, rates)).encode(),
+        content=toml(study.recipe(seed, tuned)).encode(),
         recipe_folder=study.recipe_folder,
     ) as folder:
         _take_corpus(study.folder(study.seeds[0]), folder)
@@ -356,11 +388,16 @@ def _opened(
             )
 
 
-def _one_run(run: Run) -> Iterator[Event]:
-    """Prepare and train all of a run; nothing is scored, since only losses are compared."""
-    yield from prepare(run)
-    for stage in run.plan.stages:
-        yield from train_alone(run, stage)
+def _trained(run: Run, seed: int, stages: Iterable[StagePlan]) -> Iterator[Event]:
+    """Train stages; nothing is scored, since only losses are compared."""
+    for stage in stages:
+        for event in train_alone(run, stage):
+            yield _of_seed(event, seed)
+
+
+def _prepared(run: Run, seed: int) -> Iterator[Event]:
+    for event in prepare(run):
+        yield _of_seed(event, seed)
 
 
 def _take_corpus(first: RunFolder, other: RunFolder) -> None:

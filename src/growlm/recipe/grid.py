@@ -1,6 +1,7 @@
 """A study's stages: the recipe's own, their variations by the grid, and the controls to tune."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -46,6 +47,20 @@ class Design:
     """By compute and peak learning rate, the control's name."""
     children: int
     """Children that share a parent between charged and free."""
+    follows: bool
+    """Whether all other stages train at the best learning rate of the control."""
+
+    def controlled(self) -> frozenset[str]:
+        """Return the names of all controls."""
+        return frozenset(name for tried in self.controls.values() for name in tried.values())
+
+    def peak_lr(self, rates: Mapping[float, float]) -> float | None:
+        """Return the learning rate of all but the controls, where they follow them.
+
+        Args:
+            rates: The best of each compute.
+        """
+        return rates[min(rates, key=lambda each: abs(math.log(each)))] if self.follows else None
 
     def names(self, compute: float) -> tuple[str, ...]:
         """Return the controls of one compute."""
@@ -95,6 +110,7 @@ def spread(values: Mapping[str, Any], study: Study) -> tuple[list[Table], Design
             for compute, rates in tried.items()
         },
         children=study.children,
+        follows=study.stages_lr == "control",
     )
     controls = [stage for rates in tried.values() for stage in rates.values()]
     return [*stages.values(), *controls], design
@@ -107,6 +123,7 @@ def for_seed(
     *,
     seed: int,
     rates: Mapping[float, float] | None,
+    peak_lr: float | None = None,
 ) -> Table:
     """Return the recipe of one seed's run: an ordinary recipe, in which nothing is left to vary.
 
@@ -116,6 +133,7 @@ def for_seed(
         design: Which of them is what.
         seed: The seed.
         rates: The learning rate of the control of each compute; all that are tried when None.
+        peak_lr: The learning rate of all other stages; their own when None.
     """
     left_out = {
         name
@@ -123,9 +141,18 @@ def for_seed(
         for rate, name in tried.items()
         if rates is not None and rates[compute] != rate
     }
-    kept = [stage for stage in stages if stage["name"] not in left_out]
+    controls = design.controlled()
+    kept = [
+        stage if stage["name"] in controls or peak_lr is None else _at(stage, peak_lr)
+        for stage in stages
+        if stage["name"] not in left_out
+    ]
     rest = {key: value for key, value in values.items() if key != "study"}
     return rest | {"seed": seed, "stage": kept}
+
+
+def _at(stage: Table, peak_lr: float) -> Table:
+    return stage | {"optimizer": stage.get("optimizer", {}) | {"peak_lr": peak_lr}}
 
 
 def _check_new(arm: Arm, added: Mapping[str, Table], stages: Mapping[str, Table]) -> None:

@@ -1,7 +1,7 @@
 """The study section: a grid of runs that asks what growing saves, over seeds and with intervals."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -12,6 +12,8 @@ from growlm.recipe.values import Name, Section
 
 PARENT = "parent."
 """What a grid's key begins with where it is one of the parent."""
+
+PEAK_LR = "optimizer.peak_lr"
 
 LEAST = 3
 """Horizons, and learning rates for each of them, that a scratch control must have."""
@@ -52,6 +54,10 @@ class Study(Section, frozen=True):
     peak_lr: tuple[PositiveFloat, ...] = Field(min_length=LEAST)
     """Learning rates tried for each of them with the first seed; the best goes on to the others."""
 
+    stages_lr: Literal["control", "own"] = "control"
+    """The peak learning rate of every other stage: the best one of the control with a compute of 1,
+    or of the nearest to it, so that it is tuned for training from scratch alone; or its own."""
+
     children: PositiveInt = 2
     """Children that share a parent in the account between charged and free."""
 
@@ -79,6 +85,18 @@ def check_study(study: Study, stages: Sequence[Stage]) -> None:
         )
     for grid in study.grid:
         _check_grid(grid, stages)
+        if study.stages_lr == "control":
+            _check_rates(grid)
+
+
+def _check_rates(grid: Grid) -> None:
+    varied = next((key for key in grid.values if key.removeprefix(PARENT) == PEAK_LR), None)
+    if varied is not None:
+        raise RecipeError(
+            f'study.stages_lr = "own" where study.grid varies {varied}',
+            got='"control", which sets it',
+            fix='stages_lr = "own"',
+        )
 
 
 def _check_different(values: Sequence[Any], key: str) -> None:
