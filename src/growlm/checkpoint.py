@@ -38,6 +38,8 @@ IN_PARTS = 4
 """The format of a checkpoint whose tensors lie in parts, as many ranks wrote them."""
 
 META = "checkpoint.json"
+THEIR_CONFIG = "config.json"
+"""What a Hugging Face folder has in its place."""
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
@@ -254,10 +256,11 @@ def read_meta(path: Path) -> Meta:
         StorageError: It cannot be read.
     """
     if not (path / META).is_file():
+        theirs = (path / THEIR_CONFIG).is_file()
         raise CheckpointError(
             f"a checkpoint's folder, with {META} in it",
-            got=str(path),
-            fix="a folder under runs/*/stages",
+            got=f"{path}, a Hugging Face folder" if theirs else str(path),
+            fix=f"growlm import {path} CKPT" if theirs else "a folder under runs/*/stages",
         )
     content = _read_json(path / META)
     values = cast(dict[str, Any], content) if isinstance(content, dict) else {}

@@ -182,3 +182,13 @@ def test_an_average_onto_what_is_there_is_refused_and_leaves_it(refusal, again):
     line = refusal("average", *paths, "--out", again / "data")
     assert f"expected no file or folder at {again / 'data'} yet; got one." in line
     assert (again / "data/tales.jsonl").is_file()
+
+
+def test_a_hugging_face_folder_in_the_place_of_a_checkpoint_is_to_be_imported(refusal, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "config.json").write_text("{}")
+    assert refusal("inspect", theirs) == (
+        f"expected a checkpoint's folder, with checkpoint.json in it; got {theirs}, a Hugging "
+        f"Face folder. Try growlm import {theirs} CKPT."
+    )

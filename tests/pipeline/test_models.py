@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
@@ -116,3 +117,15 @@ def test_what_is_no_model_is_refused(tmp_path: Path, kind: str) -> None:
     words = r"with checkpoint\.json in it, or a Hugging Face one, with config\.json; got .*model\."
     with pytest.raises(CheckpointError, match=words):
         open_model(path)
+
+
+def test_how_long_an_imported_model_was_trained_is_not_known(
+    both: tuple[Model, Model], growlm: Callable[..., CompletedProcess[str]]
+) -> None:
+    (line,) = [
+        line
+        for line in growlm("inspect", both[1].path).stdout.splitlines()
+        if line.startswith("lineage")
+    ]
+    assert "imported from MPT" in line
+    assert line.endswith(", tokens not known")

@@ -6,14 +6,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import HashStore
 
 from growlm import checkpoint
+from growlm.base.errors import Stopped, TrainingError
 from growlm.model.gpt import weight_shapes
+from growlm.pipeline.ranks import joined
 from growlm.runlog import Notice, Saved, Start, Step, ValidationLoss, read
+from growlm.training.parallel import World
 
 CHANGES = (
     "stage.base.optimizer.kind=muon",
@@ -222,3 +227,18 @@ def test_a_mistake_in_the_recipe_is_told_once(trained):
     lines = [each for each in done.stderr.splitlines() if each.startswith("growlm:")]
     assert len(lines) == 1
     assert "stage.base.batch to be a multiple of its context" in lines[0]
+
+
+@pytest.mark.parametrize(("at_once", "kind"), [(False, Stopped), (True, TrainingError)])
+def test_ranks_that_stop_together_are_no_error_of_one_of_them(monkeypatch, *, at_once, kind):
+    store = HashStore()
+    worlds = iter([World(rank=rank, size=2, store=store) for rank in (1, 0)])
+    monkeypatch.setattr("growlm.pipeline.ranks.started", lambda **_: nullcontext(next(worlds)))
+    up = Stopped(None, saved="it was saved", fix="again", at_once=at_once)
+
+    with pytest.raises(SystemExit) as left, joined():
+        raise up
+    with pytest.raises(kind, match="the end of its time; it was saved"), joined():
+        raise up
+
+    assert left.value.code == up.exit_code

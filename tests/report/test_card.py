@@ -107,3 +107,12 @@ def test_a_model_whose_run_is_not_there_still_has_a_card(facts):
 )
 def test_what_is_written_reads_back_as_it_was(value):
     assert reference.safe_load("\n".join(yaml(value))) == value
+
+
+def test_what_an_imported_model_took_to_train_is_not_called_nothing(facts):
+    imported = Stretch(stage="pythia", origin="imported from GPT-NeoX", layers=3, tokens=0)
+    text = card(replace(facts, lineage=(imported, facts.lineage[1])))
+
+    assert "| `pythia` | imported from GPT-NeoX | 3 | not known |" in text
+    assert "training FLOPs in all, beside those of the imported model, which are not known." in text
+    assert "training FLOPs in all." in card(facts)

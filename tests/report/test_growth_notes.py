@@ -2,6 +2,7 @@ from growlm.report.growth_notes import (
     annealed_parent,
     controls,
     extrapolated,
+    imported_parent,
     jump,
     one_seed,
     unparted,
@@ -28,6 +29,27 @@ def test_an_averaged_parent_is_named(run, edit):
 
 def test_another_checkpoint_as_the_parent_is_not_called_annealed(run, edit):
     assert annealed_parent(edit(run, "grown", parent="runs/demo/stages/base/final")) == ()
+
+
+def test_an_imported_parent_is_not_charged_and_the_log_says_so(run, edit):
+    imported = edit(run, "grown", parent="pythia", flops_before=0.0)
+
+    (text,) = imported_parent(imported)
+
+    assert text.startswith("`grown` grew from an imported model.")
+    assert "counts as nothing" in text
+    assert imported_parent(run) == ()
+
+
+def test_what_grew_from_an_imported_model_hands_that_on(run, edit):
+    imported = edit(run, "grown", parent="pythia", flops_before=0.0)
+    child = imported.stages[1].model_copy(
+        update={"name": "larger", "parent": "grown", "flops_before": 1e12}
+    )
+
+    (text,) = imported_parent(imported.model_copy(update={"stages": (*imported.stages, child)}))
+
+    assert text.startswith("`grown` and `larger` grew")
 
 
 def test_the_jump_tells_both_losses_and_when_the_parent_was_regained(run):

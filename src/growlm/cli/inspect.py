@@ -43,10 +43,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 def _lineage(lineage: list[dict[str, Any]]) -> list[str]:
     return [
-        f"lineage      {each['stage']}: {each['origin']}, {each['layers']} layers, "
-        f"{format_count(each['tokens'])} tokens"
+        f"lineage      {each['stage']}: {each['origin']}, {each['layers']} layers, {_trained(each)}"
         for each in lineage
     ]
+
+
+def _trained(stretch: dict[str, Any]) -> str:
+    imported = stretch["origin"].startswith("imported")
+    return "tokens not known" if imported else f"{format_count(stretch['tokens'])} tokens"
 
 
 def _certificate(found: dict[str, Any] | None) -> list[str]:

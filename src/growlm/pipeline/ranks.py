@@ -41,7 +41,8 @@ def _left(world: World, error: Exception) -> SystemExit:
     """Return what ends a rank that leaves word instead of speaking."""
     if not isinstance(error, GrowlmError):
         return SystemExit(1)
-    world.confess(str(error))
+    if not isinstance(error, Stopped) or error.at_once:  # else all stop together, as agreed
+        world.confess(str(error))
     return SystemExit(error.exit_code)
 
 

@@ -39,6 +39,11 @@ class Stretch:
     tokens: int
     """Tokens trained in it."""
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was trained elsewhere, so that its tokens and FLOPs are not known."""
+        return self.origin.startswith("imported")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
@@ -197,13 +202,19 @@ def _opening(facts: Card) -> str:
 
 def _lineage(facts: Card) -> str:
     rows = [
-        [code(each.stage), plain(each.origin), str(each.layers), count(each.tokens)]
+        [code(each.stage), plain(each.origin), str(each.layers), _tokens(each)]
         for each in facts.lineage
     ]
-    whole = f"{flops(facts.trained_flops)} training FLOPs in all."
+    imported = any(each.is_imported for each in facts.lineage)
+    beside = ", beside those of the imported model, which are not known" if imported else ""
+    whole = f"{flops(facts.trained_flops)} training FLOPs in all{beside}."
     return (
         table(("Stage", "First weights", "Layers", "Tokens"), rows, words=(0, 1)) + f"\n\n{whole}"
     )
+
+
+def _tokens(stretch: Stretch) -> str:
+    return "not known" if stretch.is_imported else count(stretch.tokens)
 
 
 def _use(facts: Card) -> str:

@@ -184,6 +184,20 @@ def _rate_left(stage: StageView) -> float:
     return rates[-1] / peak if peak > 0 and stage.complete else 1.0
 
 
+def imported_parent(view: RunView) -> tuple[str, ...]:
+    """Say which stages grew from a model whose own training is not known, and so is not charged."""
+    found: list[str] = []
+    for stage in view.stages:
+        if stage.kind == "grown" and (stage.parent in found or not stage.flops_before):
+            found.append(stage.name)
+    if not found:
+        return ()
+    return (
+        f"{listing([code(name) for name in found])} grew from an imported model. What that took to "
+        "train is not known and counts as nothing, also where an account says parent charged.",
+    )
+
+
 def unparted(view: RunView) -> tuple[str, ...]:
     """Say which copies have not parted from each other in all the training since growth."""
     told = tuple(text for stage in view.stages for text in _unparted(stage))

@@ -22,6 +22,7 @@ NOTES: Mapping[str, Callable[[RunView], tuple[str, ...]]] = {
     "The jump at growth": growth_notes.jump,
     "Copies that have not parted": growth_notes.unparted,
     "An annealed parent": growth_notes.annealed_parent,
+    "An imported parent": growth_notes.imported_parent,
     "Repeated text": data_notes.repeated,
     "Text left out": data_notes.left_out,
     "Masked tokens": data_notes.unlearned,
