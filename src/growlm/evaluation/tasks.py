@@ -56,6 +56,11 @@ class TaskFile:
     prepare: str | None
     """What happens to a row first, by its name."""
 
+    @property
+    def asked(self) -> str:
+        """Digest of how rows are asked."""
+        return digest_of([self.form, self.prompt, self.options, self.answer, self.prepare])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -130,7 +135,7 @@ def load_task(file: TaskFile, folder: Path, *, limit: int | None) -> Task:
         CorpusError: The data are not JSON lines, or lack a field.
         StorageError: They cannot be read.
     """
-    path = _data(file, folder)
+    path = data_of(file, folder)
     questions: list[Question] = []
     for index, (line, row) in enumerate(rows(path)):
         if index == limit:
@@ -144,12 +149,17 @@ def load_task(file: TaskFile, folder: Path, *, limit: int | None) -> Task:
         form=file.form,
         path=str(path),
         sha256=sha256_file(path),
-        asked=digest_of([file.form, file.prompt, file.options, file.answer, file.prepare]),
+        asked=file.asked,
         questions=tuple(questions),
     )
 
 
-def _data(file: TaskFile, folder: Path) -> Path:
+def data_of(file: TaskFile, folder: Path) -> Path:
+    """Return the file with a task's data.
+
+    Raises:
+        EvaluationError: It is not there.
+    """
     suffixes = ("", *(packing.suffix for packing in PACKINGS))
     for name in file.files:
         for suffix in suffixes:

@@ -18,6 +18,7 @@ from growlm.pipeline.data import Sources, StageData, check_epochs, packed_source
 from growlm.pipeline.exposing import expected
 from growlm.pipeline.fetching import packed_elsewhere, unsearched
 from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.papers import Shelf
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
     duplicates_step,
@@ -131,7 +132,7 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         RecipeError: A source would be repeated too often.
     """
     check_benchmarks(plan)
-    check_tasks(plan)
+    check_tasks(plan, Shelf())
     packed = packed_sources(plan, folder) if folder and _is_packed(plan, folder) else None
     rows = _packed_rows(packed, folder) if packed and folder else _unpacked_rows(plan)
     sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={}, masks={})
