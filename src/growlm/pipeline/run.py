@@ -10,6 +10,7 @@ from growlm.base.errors import CheckpointError, RecipeError
 from growlm.base.files import sha256_bytes, sha256_file, storage, write_json
 from growlm.growth.certificate import Certificate
 from growlm.pipeline.averaging import average, moving_average
+from growlm.pipeline.baselining import baseline_steps, check_baselines
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import (
     Sources,
@@ -75,6 +76,7 @@ def everything(run: Run) -> Iterator[Event]:
     for stage in run.plan.stages:
         yield from train_alone(run, stage)
         yield from score(run, stage)
+    yield from baselines(run)
     yield from log(run)
 
 
@@ -102,6 +104,7 @@ def prepare(run: Run) -> Iterator[Event]:
     check_apart(run.plan, run.folder)
     check_benchmarks(run.plan)
     check_tasks(run.plan, run.shelf)
+    check_baselines(run.plan)
     if experiment.duplicates is not None:
         step = duplicates_step(run.plan, run.folder, experiment.duplicates)
         yield from bring_up_to_date(step, run.folder)
@@ -142,6 +145,12 @@ def score(run: Run, stage: StagePlan) -> Iterator[Event]:
     yield from bring_up_to_date(_evaluate_step(run, stage), run.folder)
     if run.plan.experiment.evaluate.tasks:
         yield from bring_up_to_date(_tasks_step(run, stage), run.folder)
+
+
+def baselines(run: Run) -> Iterator[Event]:
+    """Bring the scores of other models up to date; the sources are prepared already."""
+    for step in baseline_steps(run.plan, run.folder, run.shelf):
+        yield from bring_up_to_date(step, run.folder)
 
 
 def log(run: Run) -> Iterator[Event]:

@@ -17,6 +17,7 @@ from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
 from growlm.pipeline import optimizing, rates
+from growlm.pipeline.baselining import baseline_views
 from growlm.pipeline.data import Sources, packed_sources, stage_data
 from growlm.pipeline.exposing import ledger_of
 from growlm.pipeline.folder import RunFolder
@@ -28,7 +29,6 @@ from growlm.pipeline.tasking import Marked, contamination, marked, task_view
 from growlm.recipe.sections import Source
 from growlm.report.view import (
     ApartView,
-    BaselineView,
     BenchmarkView,
     CertificateView,
     ComparisonView,
@@ -76,7 +76,7 @@ def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
         sources=tuple(_source(source, folder) for source in experiment.source),
         stages=stages,
         document_cap=experiment.evaluate.documents,
-        baselines=tuple(BaselineView(**each.model_dump()) for each in experiment.baseline),
+        baselines=baseline_views(plan, folder),
         contamination=contamination(plan, folder),
     )
 
