@@ -248,7 +248,13 @@ def test_a_hugging_face_folder_scores_what_its_checkpoint_scores(home, scored, g
         (("--data", "data"), "--data with --tasks"),
         (("--text", "prose.jsonl", "--context", "0"), "got '0'. Try --context 1x,2x,4x"),
         (("--text", "prose.jsonl", "--overlap", "32"), "an overlap of 0 to 31 tokens"),
-        (("--text", "empty.jsonl"), "documents with text in .*; got 2 empty ones"),
+        (("--text", "empty.jsonl"), "documents with text in .*; got 2 that are empty"),
+        (("--text", "none"), "a file of JSON lines, .*; got .*none, which is not there"),
+        (("--text", "data"), "a file of JSON lines, .*; got .*data, which is a folder"),
+        (
+            ("--text", "prose.jsonl", "--text-field", "txt"),
+            "a field 'txt' in .* line 1; .*Try --text-field text",
+        ),
         (("--text", "prose.parquet"), "a field 'text' in .* row 1"),
     ],
 )

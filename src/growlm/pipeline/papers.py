@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from growlm.base.errors import EvaluationError
+from growlm.base.errors import CorpusError, EvaluationError
 from growlm.base.files import digest_of, sha256_file
 from growlm.corpus.packed import PACKINGS
 from growlm.corpus.reading import Form as RecordForm, Lost, read
@@ -128,6 +128,12 @@ def text_papers(paths: Sequence[Path], *, text_field: str, documents: int | None
     return [_text_paper(path, text_field, documents) for path in paths]
 
 
+def _lost(error: CorpusError) -> CorpusError:
+    """Return an error about a record in the words of a command: a recipe calls the field so."""
+    fix = error.fix.replace("text_field =", "--text-field").replace("text_field", "--text-field")
+    return CorpusError(error.expected, got=error.got, fix=fix)
+
+
 def heldout_paper(source: str, path: Path, *, documents: int) -> Paper:
     """Return the held-out documents of a run's source as a paper, read as any other text is.
 
@@ -172,12 +178,18 @@ def last_word_paper(source: str, questions: Sequence[Question]) -> Paper:
 
 
 def _text_paper(path: Path, text_field: str, documents: int | None) -> Paper:
+    if not path.is_file():
+        raise EvaluationError(
+            "a file of JSON lines, plain text or parquet",
+            got=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}",
+            fix="the path of a file, or of several: --text FILE FILE",
+        )
     form = RecordForm(text_field=text_field, id_field=None, split=None)
     found: list[Document] = []
     capped = False
     for record in read(path, form):
         if isinstance(record, Lost):
-            raise record.error
+            raise _lost(record.error)
         if len(found) == documents:
             capped = True
             break
@@ -185,7 +197,9 @@ def _text_paper(path: Path, text_field: str, documents: int | None) -> Paper:
     if not any(each.text for each in found):
         raise EvaluationError(
             f"documents with text in {path}",
-            got=f"{len(found)} empty ones" if found else "none",
+            got=f"{len(found)} that {'is' if len(found) == 1 else 'are'} empty"
+            if found
+            else "none",
             fix="another file, or --text-field FIELD",
         )
     return Paper(
