@@ -158,7 +158,7 @@ def _view(baseline: Baseline, plan: Plan, folder: RunFolder) -> BaselineView | N
     return BaselineView(
         name=baseline.name,
         source=str(baseline.source),
-        scores=baseline.scores,
+        scores={task: {**found} for task, found in baseline.scores.items()},
         bits_per_byte=baseline.bits_per_byte,
         documents=baseline.documents,
         context=baseline.context,

@@ -98,7 +98,7 @@ def load(word: str) -> Task:
         raise missing("lm_eval", extra="eval", purpose=f"read the task {word}") from error
     manager = cast(Any, tasks).TaskManager()
     if word not in manager.all_tasks:
-        close = get_close_matches(word, manager.all_tasks, n=1)
+        close = get_close_matches(word, cast(list[str], manager.all_tasks), n=1)
         raise CorpusError(
             "a task of lm-evaluation-harness",
             got=f"'{word}'",
