@@ -123,8 +123,15 @@ def text_papers(paths: Sequence[Path], *, text_field: str, documents: int | None
 
     Raises:
         CorpusError: A file cannot be read, or a record has no text.
-        EvaluationError: No document has any text.
+        EvaluationError: A file is not there, or no document has any text.
     """
+    for path in paths:
+        if not path.is_file():
+            raise EvaluationError(
+                "a file of JSON lines, plain text or parquet",
+                got=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}",
+                fix="the path of a file, or of several: --text FILE FILE",
+            )
     return [_text_paper(path, text_field, documents) for path in paths]
 
 
@@ -178,12 +185,6 @@ def last_word_paper(source: str, questions: Sequence[Question]) -> Paper:
 
 
 def _text_paper(path: Path, text_field: str, documents: int | None) -> Paper:
-    if not path.is_file():
-        raise EvaluationError(
-            "a file of JSON lines, plain text or parquet",
-            got=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}",
-            fix="the path of a file, or of several: --text FILE FILE",
-        )
     form = RecordForm(text_field=text_field, id_field=None, split=None)
     found: list[Document] = []
     capped = False
