@@ -26,7 +26,7 @@ from growlm.base.errors import CorpusError
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.corpus import documents
-from growlm.pipeline import engine, examining, training
+from growlm.pipeline import engine, training, turns
 from growlm.pipeline.keeping import latest_checkpoint
 from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
@@ -317,7 +317,7 @@ def stall(rank: str, batches: int) -> None:
 
 def chunk_characters(number: int) -> None:
     """Let an evaluation have many chunks, so that there is something for every rank."""
-    examining.CHUNK_CHARACTERS = number
+    turns.CHUNK_CHARACTERS = number
 
 
 def run_script(path: str, *arguments: str) -> None:

@@ -158,7 +158,7 @@ def test_what_is_scored_is_not_scored_again(home, scored, monkeypatch):
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(home, scored, monkeypatch):
-    monkeypatch.setattr("growlm.pipeline.examining.CHUNK_CHARACTERS", 100)
+    monkeypatch.setattr("growlm.pipeline.turns.CHUNK_CHARACTERS", 100)
     before = scored(*tasks(home))
     whole = {each["sheet"]: Path(each["sheet"]).read_text() for each in before}
     for path, text in whole.items():
@@ -220,7 +220,7 @@ def test_a_text_that_spells_the_end_of_text_is_told(home, growlm, tmp_path):
 
 
 def test_two_ranks_score_what_one_scores(home, scored, forked, monkeypatch):
-    monkeypatch.setattr("growlm.pipeline.examining.CHUNK_CHARACTERS", 200)
+    monkeypatch.setattr("growlm.pipeline.turns.CHUNK_CHARACTERS", 200)
     alone = scored(*tasks(home))
     two = scored(*tasks(home), out=home / "two", by=forked, in_ranks=[2, 0], chunk_characters=[200])
     for one, other in zip(alone, two, strict=True):
@@ -248,7 +248,13 @@ def test_a_hugging_face_folder_scores_what_its_checkpoint_scores(home, scored, g
         (("--data", "data"), "--data with --tasks"),
         (("--text", "prose.jsonl", "--context", "0"), "got '0'. Try --context 1x,2x,4x"),
         (("--text", "prose.jsonl", "--overlap", "32"), "an overlap of 0 to 31 tokens"),
-        (("--text", "empty.jsonl"), "documents with text in .*; got 2 empty ones"),
+        (("--text", "empty.jsonl"), "documents with text in .*; got 2 that are empty"),
+        (("--text", "none"), "a file of JSON lines, .*; got .*none, which is not there"),
+        (("--text", "data"), "a file of JSON lines, .*; got .*data, which is a folder"),
+        (
+            ("--text", "prose.jsonl", "--text-field", "txt"),
+            "a field 'txt' in .* line 1; .*Try --text-field text",
+        ),
         (("--text", "prose.parquet"), "a field 'text' in .* row 1"),
     ],
 )
@@ -288,7 +294,7 @@ def test_tasks_of_the_harness_are_scored_once(scored, monkeypatch):
     task = HarnessTask(name="mini", version="3", asked="a" * 64, sha256="b" * 64, rows=4, task=None)
     calls: list[HarnessTask] = []
 
-    def harness_scores(asked: HarnessTask, _sitting: Any) -> list[ExampleScore]:
+    def harness_scores(asked: HarnessTask, _sitting: Any, _world: Any) -> list[ExampleScore]:
         calls.append(asked)
         return made
 

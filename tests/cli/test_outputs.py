@@ -107,6 +107,18 @@ class TestEvaluate:
             assert ours["last_word"] == theirs["last_word"]
             assert ours["last_word"]["examples"] == 10
 
+    def test_two_ranks_score_what_one_scores(self, *, growlm, forked, stages, monkeypatch):
+        monkeypatch.setattr("growlm.pipeline.turns.CHUNK_CHARACTERS", 200)
+        words = ("evaluate", stages / "base/training/final", "--json")
+        alone, two = growlm(*words), forked(*words, in_ranks=[2, 0], chunk_characters=[200])
+        assert two.returncode == 0, two.stderr
+        one, other = (
+            [each for each in map(json.loads, done.stdout.splitlines()) if "scores" in each]
+            for done in (alone, two)
+        )
+        assert len(one) == 3
+        assert one == other  # to the last bit
+
     def test_shows_a_row_for_each_context_of_each_checkpoint(self, growlm, stages):
         paths = [stages / "grown/grown", stages / "grown/average"]
         done = growlm("evaluate", *paths)

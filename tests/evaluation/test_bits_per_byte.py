@@ -7,14 +7,15 @@ import torch
 from hypothesis import given, strategies as st
 
 from growlm.base.errors import EvaluationError
-from growlm.evaluation import bits_per_byte as module
 from growlm.evaluation.bits_per_byte import (
     BitsPerByte,
     bits_per_byte,
     corpus_bits_per_byte,
     rolling_windows,
 )
+from growlm.evaluation.decoder import Decoder
 from growlm.evaluation.results import ExampleScore, TaskScore
+from growlm.evaluation.sitting import Document, Sitting
 from growlm.model.gpt import GPT
 
 END_OF_TEXT = 256
@@ -28,11 +29,14 @@ def encode(texts: Sequence[str]) -> list[list[int]]:
 def measure(model: GPT, texts: Sequence[str], **changes: Any) -> BitsPerByte:
     options: dict[str, Any] = {
         "encode": encode,
-        "end_of_text": END_OF_TEXT,
+        "prefix": END_OF_TEXT,
         "context": 8,
+        "overlap": 0,
         "batch_tokens": 64,
     }
-    return bits_per_byte(model, texts, **(options | changes))
+    sitting = Sitting(predictor=Decoder(model), **(options | changes))
+    found = sitting.documents([Document(index=n, text=text) for n, text in enumerate(texts)])
+    return bits_per_byte(TaskScore(task="prose", examples=tuple(found)))
 
 
 def one_pass_bits(model: GPT, texts: Sequence[str]) -> float:
@@ -83,14 +87,14 @@ def test_each_token_is_scored_once_after_the_tokens_before_it(tokens: int, conte
 def test_a_uniform_model_needs_the_same_bits_for_every_token(uniform_model: GPT):
     n_bytes = sum(len(text.encode()) for text in TEXTS)
     doubled = measure(uniform_model, TEXTS, encode=lambda texts: [2 * i for i in encode(texts)])
-    assert doubled.bits_per_byte == pytest.approx(2 * math.log2(257), rel=1e-6)
+    assert doubled.value == pytest.approx(2 * math.log2(257), rel=1e-6)
     assert (doubled.documents, doubled.bytes, doubled.tokens) == (4, n_bytes, 2 * n_bytes)
 
 
 def test_bytes_are_counted_not_characters(uniform_model: GPT):
     got = measure(uniform_model, ["\u00e9\u00e9"], encode=lambda _: [[7]])
     assert (got.bytes, got.tokens) == (4, 1)
-    assert got.bits_per_byte == pytest.approx(math.log2(257) / 4, rel=1e-6)
+    assert got.value == pytest.approx(math.log2(257) / 4, rel=1e-6)
 
 
 @pytest.mark.parametrize("positions", ["alibi", "learned", "rotary"])
@@ -101,7 +105,7 @@ def test_documents_shorter_than_the_context_are_read_in_one_pass(
     texts = ["A short one.", "Another one.", "z"]
     got = measure(model, texts, context=16)
     expected = one_pass_bits(model, texts) / sum(map(len, texts))
-    assert got.bits_per_byte == pytest.approx(expected, rel=1e-5)
+    assert got.value == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("context", [1, 3, 8, 100])
@@ -111,7 +115,7 @@ def test_a_model_without_memory_scores_the_same_in_any_context(
     model = bigram_model(torch.randn(257, 257, generator=torch.Generator().manual_seed(0)))
     got = measure(model, TEXTS, context=context)
     expected = one_pass_bits(model, TEXTS) / got.bytes
-    assert got.bits_per_byte == pytest.approx(expected, rel=1e-5)
+    assert got.value == pytest.approx(expected, rel=1e-5)
 
 
 def test_documents_are_weighted_by_their_bytes_and_never_joined(byte_model: Callable[..., GPT]):
@@ -119,45 +123,19 @@ def test_documents_are_weighted_by_their_bytes_and_never_joined(byte_model: Call
     apart = [measure(model, [text]) for text in TEXTS if text]
     together = measure(model, TEXTS)
     assert together.bytes == sum(each.bytes for each in apart)
-    weighted = sum(each.bits_per_byte * each.bytes for each in apart) / together.bytes
-    assert together.bits_per_byte == pytest.approx(weighted, rel=1e-5)
+    weighted = sum(each.value * each.bytes for each in apart) / together.bytes
+    assert together.value == pytest.approx(weighted, rel=1e-5)
     # The control: joined, the same text scores otherwise.
     joined = measure(model, ["".join(TEXTS)])
-    assert joined.bits_per_byte != pytest.approx(weighted, rel=1e-4)
+    assert joined.value != pytest.approx(weighted, rel=1e-4)
 
 
-def test_what_is_held_at_once_changes_only_rounding(
-    byte_model: Callable[..., GPT], monkeypatch: pytest.MonkeyPatch
-):
+def test_the_batch_size_changes_only_rounding(byte_model: Callable[..., GPT]):
     model = byte_model()
-    expected = measure(model, TEXTS)
-    monkeypatch.setattr(module, "GROUP_CHARACTERS", 20)
-    groups: list[list[str]] = []
-
-    def spy(texts: Sequence[str]) -> list[list[int]]:
-        groups.append(list(texts))
-        return encode(texts)
-
-    got = measure(model, TEXTS, encode=spy, batch_tokens=9)
-    assert groups == [TEXTS[:2], TEXTS[2:3], TEXTS[3:]]
-    assert got.bits_per_byte == pytest.approx(expected.bits_per_byte, rel=1e-5)
+    expected, got = measure(model, TEXTS), measure(model, TEXTS, batch_tokens=9)
+    assert got.value == pytest.approx(expected.value, rel=1e-5)
     assert (got.documents, got.bytes, got.tokens) == (4, expected.bytes, expected.tokens)
-
-
-@pytest.mark.parametrize(("texts", "got"), [([], "no documents"), (["", ""], "2 documents, all")])
-def test_no_text_has_no_bits_per_byte(uniform_model: GPT, texts: list[str], got: str):
-    with pytest.raises(EvaluationError, match=f"got {got}.*Try a larger validation share"):
-        measure(uniform_model, texts)
-
-
-def test_a_context_beyond_learned_positions_is_refused_before_tokenising(
-    byte_model: Callable[..., GPT],
-):
-    def untouched(texts: Sequence[str]) -> list[list[int]]:
-        raise AssertionError(texts)
-
-    with pytest.raises(EvaluationError, match="at most 16 tokens"):
-        measure(byte_model("learned"), TEXTS, context=32, encode=untouched)
+    assert (got.documents, got.empty) == (4, 1)
 
 
 def test_windows_that_overlap_read_again_and_score_each_token_once():
@@ -187,3 +165,18 @@ def test_documents_scored_one_by_one_are_weighted_by_their_bytes():
 def test_documents_that_are_all_empty_have_no_bits_per_byte():
     with pytest.raises(EvaluationError, match="in prose; got 2 documents, all empty"):
         corpus_bits_per_byte(documents(0.0, 0.0))
+
+
+def test_the_standard_error_is_that_of_documents_drawn_anew():
+    # Documents of one byte with 0 to 99 bits: the mean strays by the spread over sqrt(100).
+    found = bits_per_byte(documents(*[1.0] * 100))
+    spread = math.sqrt(sum((n - 49.5) ** 2 for n in range(100)) / 100)
+    assert found.value == pytest.approx(49.5)
+    # Of 1,000 resamples, within a tenth.
+    assert found.stderr == pytest.approx(spread / 10, rel=0.1)
+    assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize("sizes", [(4.0,), (0.0, 4.0), (4.0, 0.0, 0.0)])
+def test_a_single_document_with_text_has_no_standard_error(sizes: tuple[float, ...]):
+    assert bits_per_byte(documents(*sizes)).stderr is None

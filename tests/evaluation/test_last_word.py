@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from growlm.base.errors import EvaluationError
+from growlm.evaluation.decoder import Decoder
 from growlm.evaluation.last_word import (
     MAX_WORDS,
     MIN_CONTEXT_WORDS,
@@ -16,7 +17,10 @@ from growlm.evaluation.last_word import (
     Passage,
     last_word,
     passages,
+    questions_of,
 )
+from growlm.evaluation.results import TaskScore
+from growlm.evaluation.sitting import Sitting
 from growlm.model.gpt import GPT
 
 END_OF_TEXT = 256
@@ -30,11 +34,14 @@ def encode(texts: Sequence[str]) -> list[list[int]]:
 def measure(model: GPT, asked: Sequence[Passage], **changes: Any) -> LastWord:
     options: dict[str, Any] = {
         "encode": encode,
-        "end_of_text": END_OF_TEXT,
+        "prefix": END_OF_TEXT,
         "context": 64,
+        "overlap": 0,
         "batch_tokens": 256,
     }
-    return last_word(model, asked, **(options | changes))
+    sitting = Sitting(predictor=Decoder(model), **(options | changes))
+    found = sitting.questions("last-word", questions_of(asked))
+    return last_word(TaskScore(task="last word", examples=tuple(found)))
 
 
 def document(word: str, *, sentences: int = 4) -> str:
@@ -135,13 +142,13 @@ def test_a_hopeless_model_has_an_infinite_perplexity(bigram_model: Callable[...,
 def test_a_word_longer_than_the_context_is_refused_by_name(uniform_model: GPT):
     asked = [Passage(context="a", target="word")] * 10
     assert measure(uniform_model, asked, context=5).examples == 10
-    with pytest.raises(EvaluationError, match="'word' to fit a context of 4 tokens; got 5 tokens"):
+    with pytest.raises(EvaluationError, match="' word' to fit a context of 4 tokens; got 5 tokens"):
         measure(uniform_model, asked, context=4)
 
 
 def test_a_word_without_tokens_is_refused_by_name(uniform_model: GPT):
     asked = [Passage(context="a", target="word")] * 10
-    with pytest.raises(EvaluationError, match=r"'word'.*got 0 tokens.*Try a tokenizer"):
+    with pytest.raises(EvaluationError, match=r"' word'.*got 0 tokens.*or another tokenizer"):
         measure(uniform_model, asked, encode=lambda texts: [[1]] * len(texts))
 
 

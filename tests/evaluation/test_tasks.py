@@ -91,8 +91,14 @@ def test_data_that_are_missing_are_named(tmp_path):
         ("piqa", {"label": 2}, "below 2, in field 'label' of .* line 1; got 2"),
         ("piqa", {"sol2": ""}, "every option .* to have text; got option 2 of 2"),
         ("piqa", {"goal": 3}, "text in field 'goal' .*; got int"),
-        ("hellaswag", {"choices": []}, "a list in field 'choices' .*; got an empty list"),
-        ("hellaswag", {"choices": "a"}, "a list in field 'choices' .*; got str"),
+        ("lambada_openai", {"text": ""}, "ends with a word in .* line 1; got an empty text"),
+        ("lambada_openai", {"text": "a cat "}, "ends with a word .*; got a blank at its end"),
+        (
+            "hellaswag",
+            {"choices": []},
+            "a list of options in field 'choices' .*; got an empty list. Try another row",
+        ),
+        ("hellaswag", {"choices": "a"}, "a list of options in field 'choices' .*; got str"),
     ],
 )
 def test_a_row_with_another_kind_of_value_is_refused(name, changes, said, tmp_path):
@@ -103,6 +109,12 @@ def test_a_row_with_another_kind_of_value_is_refused(name, changes, said, tmp_pa
 def test_a_row_without_a_field_is_refused_by_its_name(tmp_path):
     row = {"goal": "sit", "sol1": "on a chair", "sol_2": "on a hat", "label": 0}
     with pytest.raises(CorpusError, match=r"a field 'sol2' in .* line 1; got .*\. Try sol"):
+        load(tmp_path, "piqa", row)
+
+
+def test_a_field_that_no_other_resembles_is_looked_for_in_other_rows(tmp_path):
+    row = {name: value for name, value in ROWS["piqa"].items() if name != "label"}
+    with pytest.raises(CorpusError, match=r"got the fields .*\. Try rows with that field"):
         load(tmp_path, "piqa", row)
 
 
@@ -119,7 +131,8 @@ def test_data_without_rows_are_refused(tmp_path):
         ("form = 'choices'", "a form of task; got 'choices'. Try choice"),
         ("form = 'choice'", "'options' and 'answer' for choices"),
         ("prepare = 'x'", "a preparation; got 'x'. Try hellaswag"),
-        ("files = 'x'", "'files' to be a list; got str"),
+        ("files = 'x'", r"'files' to be a list; got str. Try files = \["),
+        ("version = 1", "'version' to be text in quotes; got int. Try version = "),
     ],
 )
 def test_a_task_file_that_says_something_else_is_refused(line, said, tmp_path):

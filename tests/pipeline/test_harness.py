@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from growlm.base.errors import EvaluationError
 from growlm.evaluation.decoder import Decoder
@@ -13,6 +14,7 @@ from growlm.evaluation.packing import Batch
 from growlm.evaluation.sitting import Sitting
 from growlm.pipeline import harness
 from growlm.pipeline.harness import Answers, example_of
+from growlm.training.parallel import World
 
 PREFIX = 61
 
@@ -57,6 +59,40 @@ def test_tokens_are_answered_as_the_pairs_that_they_are_of():
     pairs = [("abcdef", "!!"), ("a", "b")]
     tokens = [(pair, list(pair[0].encode()), list(pair[1].encode())) for pair in pairs]
     assert answers().tokens(tokens) == answers().pairs([Instance(pair) for pair in pairs])
+
+
+class Half(World):
+    """One of two ranks, whose sums are its own share, so that a test can add them."""
+
+    def __init__(self, rank: int, other: int = 0) -> None:
+        super().__init__(rank=rank, size=2)
+        self.other = other
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        return tensor
+
+    def each(self, tensor: Tensor) -> list[Tensor]:
+        return [tensor, tensor + self.other]
+
+
+def test_ranks_share_what_is_asked_and_add_up_to_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(harness, "CHUNK_TOKENS", 8)
+    asked = [Instance(("abcdef"[: n % 3 + 1], "!!"[: n % 2 + 1])) for n in range(20)]
+    halves = [Answers(sitting=sitting(), world=Half(rank)).pairs(asked) for rank in (0, 1)]
+    assert [
+        (one + other, first or second)
+        for (one, first), (other, second) in zip(*halves, strict=True)
+    ] == answers().pairs(asked)
+    for half in halves:
+        shares = [greedy for _, greedy in half]
+        assert True in shares
+        assert False in shares
+
+
+def test_ranks_that_are_asked_otherwise_are_refused():
+    half = Answers(sitting=sitting(), world=Half(1, other=1))
+    with pytest.raises(EvaluationError, match="got other questions on another rank"):
+        half.pairs([Instance(("a", "!"))])
 
 
 def test_texts_are_answered_over_windows_and_an_empty_one_with_nothing():

@@ -2,15 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from growlm.base.errors import CorpusError, EvaluationError
 from growlm.evaluation.sheet import read_sheet
+from growlm.evaluation.tasks import Task, TaskFile, load_task
 from growlm.pipeline.events import Skipped, Stop
 from growlm.pipeline.open import plan_of, run_of
+from growlm.pipeline.papers import Shelf
 from growlm.pipeline.run import score
-from growlm.pipeline.tasking import INDEX, check_tasks
+from growlm.pipeline.tasking import INDEX, check_tasks, key_of
 from growlm.pipeline.viewing import run_view
 from growlm.report.sections import sections
 
@@ -54,19 +57,40 @@ def test_tasks_are_asked_once_and_shown_beside_published_models(
     assert titles.index("Contamination") == titles.index("Results") + 1
 
 
+def test_a_task_is_read_once_however_often_it_is_asked_for(
+    recipe: Path, asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+
+    def counted(file: TaskFile, *places: Path, **options: Any) -> Task:
+        reads.append(file.name)
+        return load_task(file, *places, **options)
+
+    monkeypatch.setattr("growlm.pipeline.papers.load_task", counted)
+    plan, shelf = plan_of(recipe, asked), Shelf()
+    check_tasks(plan, shelf)
+    before = key_of(plan, [], shelf)
+    assert key_of(plan, [], shelf) == before
+    assert reads == ["lambada_openai"]
+    path = recipe.parent / "lambada_openai.jsonl"
+    path.write_text(path.read_text().replace("river", "brook"))  # under the same name
+    assert key_of(plan, [], shelf) != before
+    assert reads == ["lambada_openai"] * 2
+
+
 def test_a_task_that_nobody_knows_is_refused_before_anything_is_computed(
     recipe: Path, tmp_path: Path
 ) -> None:
     plan = plan_of(recipe, ('evaluate.tasks=["lambda_openai"]', f'evaluate.data="{tmp_path}"'))
     with pytest.raises(EvaluationError, match=r"'lambda_openai'.*lambada_openai"):
-        check_tasks(plan)
+        check_tasks(plan, Shelf())
 
 
 def test_a_row_without_its_field_is_named(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "piqa.jsonl").write_text('{"goal": "a", "sol1": "b", "label": 0}\n')
     plan = plan_of(recipe, ('evaluate.tasks=["piqa"]', f'evaluate.data="{tmp_path}"'))
     with pytest.raises(CorpusError, match=r"'sol2' in .*piqa.jsonl line 1"):
-        check_tasks(plan)
+        check_tasks(plan, Shelf())
 
 
 def test_without_data_the_harness_has_to_be_there(
@@ -74,7 +98,7 @@ def test_without_data_the_harness_has_to_be_there(
 ) -> None:
     monkeypatch.setattr("growlm.pipeline.tasking.find_spec", lambda _: None)
     with pytest.raises(CorpusError, match=r"package lm_eval, to have piqa.*growlm\[eval\]"):
-        check_tasks(plan_of(recipe, ('evaluate.tasks=["piqa"]',)))
+        check_tasks(plan_of(recipe, ('evaluate.tasks=["piqa"]',)), Shelf())
 
 
 def test_nothing_is_asked_of_a_run_without_tasks(again: Path) -> None:

@@ -15,7 +15,14 @@ PACKED: list[Change] = [
 ]
 OVERLAP = '[overlap]\nagainst = [{ name = "piqa", file = "piqa.jsonl" }]\n#A\n\n[average]'
 
+BASELINES = [f'[[baseline]]\nname = "{name}"\ncheckpoint = "x"\n' for name in ("GPT 2", "gpt-2")]
+
 MISTAKES: list[tuple[list[Change], str]] = [
+    (
+        [("[average]", "".join([*BASELINES, "[average]"]))],
+        "baselines with a checkpoint to differ in the letters and digits of their names; "
+        "got 'GPT 2' and 'gpt-2'. Try renaming one baseline.",
+    ),
     (
         [('from = "base"', 'from = "bas"')],
         "stage.grown.grow.from to name an earlier stage, one of base, or a folder; got 'bas'. "

@@ -72,10 +72,31 @@ def test_a_recipes_own_baselines_stand_below_the_published_ones(run, edit):
     last = cells(tasks(view))[-1]
     assert (last[0], last[3]) == ("Ours of last year", "50.00 ± 1.17")
     assert "- Ours of last year: its context is not known. Source: page 3." in tasks(view)
-    head, _, own, *rows = cells(components(view))
-    assert head[6] == "docs"
-    assert own[6] != NOTHING
-    assert rows[-1][0] == "Ours of last year"
+    head, _, own, *rows = cells(components(view))  # nothing of the Pile is there to stand beside
+    assert head == ["Model", "docs", "Context", "Compares"]
+    assert own[1] != NOTHING
+    assert [row[0] for row in rows if "**" not in row[0]] == ["Ours of last year"]
+
+
+def test_a_baseline_that_was_scored_here_says_so_and_has_its_errors(run, edit):
+    here = BaselineView(
+        name="Neighbour",
+        source="this run",
+        scores={"piqa": {"acc": 0.5}},
+        errors={"piqa": {"acc": 0.02}},
+        bits_per_byte={"docs": 1.1},
+        bits_per_byte_stderr={"docs": 0.03},
+        context=1_024,
+        remark="nobody knows what it was trained on",
+        here=True,
+    )
+    view = scored(run.model_copy(update={"baselines": (here,)}), edit, tasks=(PIQA,))
+
+    last = cells(tasks(view))[-1]
+    assert (last[0], last[3], last[-1]) == ("Neighbour", "50.00 ± 2.00", "run here")
+    assert "- Neighbour: nobody knows what it was trained on. Source: this run." in tasks(view)
+    last = cells(components(view))[-1]
+    assert last == ["Neighbour", "1.1000 ± 0.0300", "1,024", "run here"]
 
 
 def test_rows_that_share_a_source_and_a_reason_are_told_of_in_one_line(run, edit):

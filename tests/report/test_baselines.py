@@ -4,10 +4,12 @@ import pytest
 
 from growlm.report.baselines import (
     PUBLISHED,
+    Score,
     baseline_score,
     compares,
     compares_bits,
     own_rows,
+    published as published_rows,
     spelled,
     task_scores,
 )
@@ -37,9 +39,8 @@ def test_a_runs_own_sources_are_no_rows_beside_published_ones(run):
     assert own_rows(run) == ()
 
 
-def test_a_mean_log_likelihood_is_a_perplexity_with_an_error_by_the_slope(run):
-    score = run.stages[0].evaluations[0].model_copy(update={"tasks": (LAMBADA,)})
-    found = task_scores(score)["lambada_openai", "perplexity"]
+def test_a_mean_log_likelihood_is_a_perplexity_with_an_error_by_the_slope():
+    found = task_scores((LAMBADA,))["lambada_openai", "perplexity"]
 
     assert found.value == pytest.approx(math.exp(2.0))
     assert found.stderr == pytest.approx(0.03 * math.exp(2.0))
@@ -98,6 +99,39 @@ def test_a_baseline_whose_context_nobody_knows_compares_roughly(run, edit):
     assert compares(unknown, scored(run, edit, tasks=(LAMBADA,))) == (
         "roughly: its context is not known"
     )
+
+
+def test_a_model_that_was_scored_here_has_its_own_errors_and_compares(run, edit):
+    here = BaselineView(
+        name="x",
+        source="this run",
+        scores={"lambada_openai": {"acc": 0.4, "perplexity": 9.0}},
+        errors={"lambada_openai": {"acc": 0.25}},
+        bits_per_byte={"docs": 1.0},
+        context=1_024,
+        here=True,
+    )
+    few = TaskView(task="lambada_openai", scores={"acc": mean(0.5, count=9)})
+    own = scored(edit_baselines(run, here), edit, tasks=(few,), bits_per_byte={"docs": 1.1})
+
+    assert compares(here, own) == compares_bits(here, own, 2) == "run here"
+    assert baseline_score(here, "lambada_openai", "acc") == Score(value=0.4, stderr=0.25)
+    assert baseline_score(here, "lambada_openai", "perplexity") == Score(value=9.0, stderr=None)
+    other = scored(run, edit, tasks=(few,), context=512)
+    assert compares(here, other) == "run here: scored at context 1,024"
+
+
+def edit_baselines(run, *baselines):
+    return run.model_copy(update={"baselines": baselines})
+
+
+def test_published_bits_stand_beside_components_alone(run, edit):
+    brought = BaselineView(name="x", source="y", bits_per_byte={"docs": 1.0})
+    assert published_rows(run) == ()
+    assert published_rows(edit_baselines(run, brought)) == ()
+    score = run.stages[0].evaluations[0].model_copy(update={"bits_per_byte": {"arxiv": 1.2}})
+    found = published_rows(edit(run, "base", evaluations=(score,)))
+    assert found == tuple(each for each in PUBLISHED if each.bits_per_byte)
 
 
 def test_names_of_components_have_several_spellings():

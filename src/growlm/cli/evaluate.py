@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from growlm.cli.contamination_table import contamination_table
 from growlm.cli.parser import count, whole_number
 from growlm.cli.show import show
 from growlm.cli.tables import print_table
+from growlm.pipeline.events import Event
 from growlm.pipeline.examining import (
     Options,
     Result,
@@ -22,11 +23,12 @@ from growlm.pipeline.examining import (
     examine_all,
     measures,
 )
-from growlm.pipeline.papers import Paper, harness_papers, task_papers, text_papers
+from growlm.pipeline.papers import Paper, Shelf, text_papers
 from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
 from growlm.pipeline.seating import default_batch_tokens
 from growlm.pipeline.tasking import held_against
+from growlm.report.view import EvaluationView
 
 DOCUMENTS = 3_000
 
@@ -143,14 +145,31 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     if options.tasks or options.text:
         return _examine(options)
+    return _score(options)
+
+
+def _score(options: argparse.Namespace) -> int:
     scores = Scores()
-    show(score_checkpoints(options.checkpoints, options.run, scores), options)
+    with joined() as world:
+        events = score_checkpoints(options.checkpoints, options.run, scores, world=world)
+        if not _shown(events, options, leads=world.leads):
+            return 0
     if options.json:
         for path, view in scores.found:
             print(json.dumps({"checkpoint": str(path), "scores": view.model_dump(mode="json")}))
     elif not options.quiet:
         print_table(_table(scores))
     return 0
+
+
+def _shown(events: Iterator[Event], options: argparse.Namespace, *, leads: bool) -> bool:
+    """Show events on the first rank, go through them in silence on the others; return which."""
+    if leads:
+        show(events, options)
+        return True
+    for _event in events:
+        continue
+    return False
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -188,11 +207,8 @@ def _examine(options: argparse.Namespace) -> int:
         events = examine_all(
             options.checkpoints, partial(_papers, options), how, world=world, results=results
         )
-        if not world.leads:
-            for _event in events:
-                continue
+        if not _shown(events, options, leads=world.leads):
             return 0
-        show(events, options)
     _tell(results, options)
     return 0
 
@@ -214,9 +230,7 @@ def _tell(results: Results, options: argparse.Namespace) -> None:
 def _papers(options: argparse.Namespace) -> Sequence[Paper]:
     if options.text:
         return text_papers(options.text, text_field=options.text_field, documents=options.documents)
-    if options.data is None:
-        return harness_papers(options.tasks, limit=options.limit)
-    return task_papers(options.tasks, options.data, limit=options.limit)
+    return Shelf().tasks(options.tasks, options.data, limit=options.limit)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -279,12 +293,15 @@ def _table(scores: Scores) -> Table:
         table.add_row(
             str(path),
             f"{view.context} ({view.multiple}x)",
-            *(_number(view.bits_per_byte.get(name)) for name in names),
+            *(_bits(view, name) for name in names),
             f"{word.accuracy:.3f} ± {word.accuracy_stderr:.3f}" if word else "-",
             f"{word.perplexity:.4g}" if word else "-",
         )
     return table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _bits(view: EvaluationView, name: str) -> str:
+    if name not in view.bits_per_byte:
+        return "-"
+    error = view.bits_per_byte_stderr.get(name)
+    return f"{view.bits_per_byte[name]:.4f}" + ("" if error is None else f" ± {error:.4f}")

@@ -1,26 +1,34 @@
 """Bits per byte: how many bits a model needs for a byte of held-out text."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from growlm.base.errors import EvaluationError
-from growlm.evaluation.decoder import Predictor, check_context
-from growlm.evaluation.request import Encode, Request
+from growlm.evaluation.bootstrap import interval
+from growlm.evaluation.request import Request
 from growlm.evaluation.results import TaskScore
-from growlm.evaluation.scorer import score
-from growlm.model.gpt import GPT
-
-GROUP_CHARACTERS = 1 << 20
-"""Characters of documents that are tokenised and held at once, unless one document has more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BitsPerByte:
-    """A source's score, and what it was computed on."""
+    """A text's score, how sure it is, and what it was computed on."""
 
-    bits_per_byte: float
+    value: float
+    """Of all documents together."""
+
+    stderr: float | None
+    """Over documents; None where fewer than two have any text."""
+
+    low: float
+    """Where the 95% interval over documents begins."""
+
+    high: float
+    """Where it ends."""
+
     documents: int
+    empty: int
+    """Documents among them without any text."""
 
     bytes: int
     """Bytes of all documents in UTF-8."""
@@ -29,56 +37,32 @@ class BitsPerByte:
     """Tokens scored; the end-of-text token before each document is none of them."""
 
 
-def bits_per_byte(
-    model: GPT | Predictor,
-    texts: Iterable[str],
-    *,
-    encode: Encode,
-    end_of_text: int,
-    context: int,
-    batch_tokens: int,
-) -> BitsPerByte:
-    """Return the bits per byte of documents, weighted by their bytes.
+def bits_per_byte(found: TaskScore) -> BitsPerByte:
+    """Return the bits per byte of documents that were scored one by one, weighted by their bytes.
 
     ``-(sum of log-likelihoods) / (bytes in UTF-8) / ln 2``, over all documents together; Gao et
-    al., arXiv:2101.00027, section 3.1. Documents are never joined; an empty one has no tokens.
-
-    Args:
-        model: Any; its vocabulary is that of ``encode``.
-        texts: The documents.
-        encode: The tokenizer.
-        end_of_text: The token that stands before the first of each document.
-        context: Tokens the model reads at most.
-        batch_tokens: Tokens in a forward pass.
+    al., arXiv:2101.00027, section 3.1. Documents are never joined; an empty one has no tokens. How
+    sure it is follows from drawing documents anew.
 
     Raises:
-        EvaluationError: No text, a context longer than learned positions, or what ``score`` raises.
+        EvaluationError: None of them has any text.
     """
-    check_context(model, context)
-    documents = n_bytes = tokens = 0
-    log_likelihood_nats = 0.0
-    for group in _groups(texts):
-        requests = [
-            request
-            for ids in encode(group)
-            for request in rolling_windows(ids, prefix=end_of_text, context=context)
-        ]
-        scores = score(model, requests, batch_tokens=batch_tokens)
-        log_likelihood_nats += math.fsum(each.log_likelihood_nats for each in scores)
-        documents += len(group)
-        n_bytes += sum(len(text.encode()) for text in group)
-        tokens += sum(len(request.targets) for request in requests)
-    if not n_bytes:
-        raise EvaluationError(
-            "held-out documents with text in them",
-            got=f"{documents} documents, all empty" if documents else "no documents",
-            fix="a larger validation share, or a source with more documents",
-        )
+    nats, sizes, tokens = (
+        [each.values[name] for each in found.examples]
+        for name in ("log_likelihood_nats", "bytes", "tokens")
+    )
+    value = corpus_bits_per_byte(found)
+    bounds = interval([-each / math.log(2) for each in nats], sizes)
+    empty = sizes.count(0.0)
     return BitsPerByte(
-        bits_per_byte=-log_likelihood_nats / n_bytes / math.log(2),
-        documents=documents,
-        bytes=n_bytes,
-        tokens=tokens,
+        value=value,
+        stderr=bounds.stderr if len(sizes) - empty > 1 else None,
+        low=bounds.low,
+        high=bounds.high,
+        documents=len(sizes),
+        empty=empty,
+        bytes=int(math.fsum(sizes)),
+        tokens=int(math.fsum(tokens)),
     )
 
 
@@ -110,20 +94,6 @@ def rolling_windows(
             inputs=stream[max(end - context, 0) : end], targets=stream[start + 1 : end + 1]
         )
         start, end = end, min(end + context - overlap, len(tokens))
-
-
-def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield documents in lists of a bounded number of characters."""
-    group: list[str] = []
-    characters = 0
-    for text in texts:
-        if group and characters + len(text) > GROUP_CHARACTERS:
-            yield group
-            group, characters = [], 0
-        group.append(text)
-        characters += len(text)
-    if group:
-        yield group
 
 
 def corpus_bits_per_byte(found: TaskScore) -> float:

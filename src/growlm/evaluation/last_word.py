@@ -1,20 +1,15 @@
 """The last-word task: name the word that ends a passage, in LAMBADA's form."""
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 
-import torch
-
 from growlm.base.errors import EvaluationError
 from growlm.base.seeds import seed_for
-from growlm.evaluation.decoder import Predictor, check_context
 from growlm.evaluation.prose import CLOSING, Sentence, join, prose_runs
-from growlm.evaluation.request import Encode, Request
-from growlm.evaluation.scorer import score
-from growlm.model.gpt import GPT
+from growlm.evaluation.results import TaskScore
+from growlm.evaluation.tasks import DELIMITER, Question
 
 MIN_PASSAGES = 10
 """Below this, a share says nothing."""
@@ -99,65 +94,37 @@ def passages(texts: Iterable[str], *, examples: int, seed: int) -> list[Passage]
     return sorted(chosen, key=attrgetter("context", "target"))
 
 
-def last_word(
-    model: GPT | Predictor,
-    passages: Sequence[Passage],
-    *,
-    encode: Encode,
-    end_of_text: int,
-    context: int,
-    batch_tokens: int,
-) -> LastWord:
-    """Return how well a model names last words.
-
-    As EleutherAI's lm-evaluation-harness scores LAMBADA: a space and the word continue the
-    context, their tokens are those that follow the context's own, and a word is right when all
-    its tokens are the most likely ones. Perplexity is ``exp(-mean log p(word))``.
-
-    Args:
-        model: Any; its vocabulary is that of ``encode``.
-        passages: At least ten.
-        encode: The tokenizer.
-        end_of_text: The token read before a word that nothing precedes.
-        context: Tokens the model reads at most; longer passages lose their beginning.
-        batch_tokens: Tokens in a forward pass.
+def questions_of(passages: Sequence[Passage]) -> tuple[Question, ...]:
+    """Return what a model is asked of passages: how a context goes on, with a space and the word.
 
     Raises:
-        EvaluationError: Fewer than ten passages, a word with more tokens than the context, a
-            context longer than learned positions, or what ``score`` raises.
+        EvaluationError: Fewer than ten passages.
     """
     _check_number(len(passages))
-    check_context(model, context)
-    heads = encode([passage.context.rstrip() for passage in passages])
-    wholes = encode([f"{passage.context} {passage.target}" for passage in passages])
-    requests = [
-        _request(head, whole, end_of_text=end_of_text, context=context, word=passage.target)
-        for head, whole, passage in zip(heads, wholes, passages, strict=True)
-    ]
-    scores = score(model, requests, batch_tokens=batch_tokens)
-    losses = torch.tensor([-each.log_likelihood_nats for each in scores], dtype=torch.float64)
-    accuracy = sum(each.greedy for each in scores) / len(scores)
-    return LastWord(
-        examples=len(scores),
-        accuracy=accuracy,
-        accuracy_stderr=math.sqrt(accuracy * (1 - accuracy) / (len(scores) - 1)),
-        perplexity=losses.mean().exp().item(),
+    return tuple(
+        Question(
+            index=index,
+            pairs=((each.context, f"{DELIMITER}{each.target}"),),
+            answer=0,
+            characters=(len(each.target),),
+        )
+        for index, each in enumerate(passages)
     )
 
 
-def _request(
-    head: list[int], whole: list[int], *, end_of_text: int, context: int, word: str
-) -> Request:
-    """Return the request that scores what follows ``head`` in ``whole``."""
-    targets = whole[len(head) :]
-    if not 0 < len(targets) <= context:
-        raise EvaluationError(
-            f"the word '{word}' to fit a context of {context} tokens",
-            got=f"{len(targets)} tokens of it",
-            fix="a longer context" if targets else "a tokenizer that gives words their own tokens",
-        )
-    sequence = [*(head or [end_of_text]), *targets][-(context + 1) :]
-    return Request(inputs=tuple(sequence[:-1]), targets=tuple(targets))
+def last_word(found: TaskScore) -> LastWord:
+    """Return how well a model names last words.
+
+    As EleutherAI's lm-evaluation-harness scores LAMBADA: a word is right when all its tokens are
+    the most likely ones, and perplexity is ``exp(-mean log p(word))``.
+    """
+    accuracy = found.mean("acc")
+    return LastWord(
+        examples=accuracy.count,
+        accuracy=accuracy.value,
+        accuracy_stderr=accuracy.stderr,
+        perplexity=found.perplexity().value,
+    )
 
 
 def _in_turn(text: str, *, seed: int) -> Iterator[tuple[tuple[int, int], Passage]]:

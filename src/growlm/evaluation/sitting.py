@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from growlm.base.errors import EvaluationError
 from growlm.evaluation.bits_per_byte import rolling_windows
-from growlm.evaluation.decoder import Predictor
+from growlm.evaluation.decoder import Predictor, check_context
 from growlm.evaluation.marking import marked, measured
 from growlm.evaluation.pairs import requests_of
 from growlm.evaluation.request import Encode
@@ -31,7 +31,8 @@ class Sitting:
     """A model, and how it is asked.
 
     Raises:
-        EvaluationError: The overlap leaves nothing of the context to score.
+        EvaluationError: The context is longer than learned positions, or the overlap leaves nothing
+            of it to score.
     """
 
     predictor: Predictor
@@ -46,7 +47,8 @@ class Sitting:
     """Tokens in a forward pass."""
 
     def __post_init__(self) -> None:
-        """Check that windows move on."""
+        """Check that the context can be read, and that windows move on."""
+        check_context(self.predictor, self.context)
         if not 0 <= self.overlap < self.context:
             raise EvaluationError(
                 f"an overlap of 0 to {self.context - 1} tokens, below the context",

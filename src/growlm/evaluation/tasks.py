@@ -4,12 +4,13 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain, zip_longest
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from growlm.base.errors import EvaluationError, nearest
+from growlm.base.errors import CorpusError, EvaluationError, nearest
 from growlm.base.files import digest_of, sha256_file, storage
 from growlm.corpus.overlap.benchmark import found_in, rows
 from growlm.corpus.packed import PACKINGS
@@ -32,7 +33,14 @@ PREPARATIONS: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = M
 DELIMITER = " "
 """What stands between a prompt and an option; it is scored, and does not count in lengths."""
 
-_KEYS = {"version": str, "form": str, "files": list, "prompt": str}
+_KEYS = {
+    "version": (str, 'version = "1"'),
+    "form": (str, 'form = "choice"'),
+    "files": (list, 'files = ["rows.jsonl"]'),
+    "prompt": (str, 'prompt = "{text}"'),
+}
+"""What a task file must have, as what kind, and an example of it."""
+
 _MORE = ("options", "answer", "prepare")
 _SLOT = re.compile(r"\{([^{}]+)\}")
 
@@ -55,6 +63,11 @@ class TaskFile:
     """The field with the number of the right option."""
     prepare: str | None
     """What happens to a row first, by its name."""
+
+    @property
+    def asked(self) -> str:
+        """Digest of how rows are asked."""
+        return digest_of([self.form, self.prompt, self.options, self.answer, self.prepare])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +143,7 @@ def load_task(file: TaskFile, folder: Path, *, limit: int | None) -> Task:
         CorpusError: The data are not JSON lines, or lack a field.
         StorageError: They cannot be read.
     """
-    path = _data(file, folder)
+    path = data_of(file, folder)
     questions: list[Question] = []
     for index, (line, row) in enumerate(rows(path)):
         if index == limit:
@@ -144,12 +157,17 @@ def load_task(file: TaskFile, folder: Path, *, limit: int | None) -> Task:
         form=file.form,
         path=str(path),
         sha256=sha256_file(path),
-        asked=digest_of([file.form, file.prompt, file.options, file.answer, file.prepare]),
+        asked=file.asked,
         questions=tuple(questions),
     )
 
 
-def _data(file: TaskFile, folder: Path) -> Path:
+def data_of(file: TaskFile, folder: Path) -> Path:
+    """Return the file with a task's data.
+
+    Raises:
+        EvaluationError: It is not there.
+    """
     suffixes = ("", *(packing.suffix for packing in PACKINGS))
     for name in file.files:
         for suffix in suffixes:
@@ -173,6 +191,12 @@ def _question(file: TaskFile, row: Mapping[str, Any], index: int, place: str) ->
     prompt = _filled(file.prompt, row, place)
     if file.form == "last-word":
         context, blank, word = prompt.rpartition(" ")
+        if not word:
+            raise EvaluationError(
+                f"a text that ends with a word in {place}",
+                got="a blank at its end" if prompt else "an empty text",
+                fix="another row, or deleting that line",
+            )
         pair = (context, blank + word if blank else f"{DELIMITER}{word}")
         return Question(index=index, pairs=(pair,), answer=0, characters=(len(word),))
     options = _options(file, row, place)
@@ -187,7 +211,7 @@ def _question(file: TaskFile, row: Mapping[str, Any], index: int, place: str) ->
 def _filled(template: str, row: Mapping[str, Any], place: str) -> str:
     """Return a text with the row's fields in it."""
     parts = _SLOT.split(template)  # a text, a field, a text, ...
-    fields = [_text(found_in(row, name, place), name, place) for name in parts[1::2]]
+    fields = [_text(_field(row, name, place), name, place) for name in parts[1::2]]
     return "".join(chain.from_iterable(zip_longest(parts[::2], fields, fillvalue="")))
 
 
@@ -196,11 +220,15 @@ def _options(file: TaskFile, row: Mapping[str, Any], place: str) -> list[str]:
         options = [_filled(each, row, place) for each in file.options]
     else:
         name = str(file.options)
-        found = found_in(row, name, place)
+        found = _field(row, name, place)
         listed = cast(list[Any], found) if isinstance(found, list) else None
         if not listed:
             got = _kind(found) if listed is None else "an empty list"
-            raise EvaluationError(f"a list in field '{name}' of {place}", got=got, fix=file.name)
+            raise EvaluationError(
+                f"a list of options in field '{name}' of {place}",
+                got=got,
+                fix="another row, or deleting that line",
+            )
         options = [_text(each, name, place) for each in listed]
     if not all(options):
         raise EvaluationError(
@@ -212,7 +240,7 @@ def _options(file: TaskFile, row: Mapping[str, Any], place: str) -> list[str]:
 
 
 def _answer(file: TaskFile, row: Mapping[str, Any], options: int, place: str) -> int:
-    number = found_in(row, str(file.answer), place)
+    number = _field(row, str(file.answer), place)
     if isinstance(number, bool) or not str(number).isdecimal() or int(number) >= options:
         raise EvaluationError(
             f"the number of an option, below {options}, in field '{file.answer}' of {place}",
@@ -222,10 +250,22 @@ def _answer(file: TaskFile, row: Mapping[str, Any], options: int, place: str) ->
     return int(number)
 
 
+def _field(row: Mapping[str, Any], name: str, place: str) -> Any:
+    """Return what a row has in a field; what is missing has often another name."""
+    try:
+        return found_in(row, name, place)
+    except CorpusError as error:
+        close = get_close_matches(name, map(str, row), n=1)
+        fix = close[0] if close else "rows with that field, or a task file of your own"
+        raise CorpusError(error.expected, got=error.got, fix=fix) from None
+
+
 def _text(value: Any, name: str, place: str) -> str:
     if not isinstance(value, str):
         raise EvaluationError(
-            f"text in field '{name}' of {place}", got=type(value).__name__, fix="another field"
+            f"text in field '{name}' of {place}",
+            got=_kind(value),
+            fix="rows with text there, or another field in a task file of your own",
         )
     return value
 
@@ -234,9 +274,10 @@ def _task_file(path: Path, values: Mapping[str, Any]) -> TaskFile:
     for key in values:
         if key not in {*_KEYS, *_MORE}:
             raise _bad(path, "a key of a task file", f"'{key}'", nearest(key, [*_KEYS, *_MORE]))
-    for key, kind in _KEYS.items():
+    for key, (kind, example) in _KEYS.items():
         if not isinstance(values.get(key), kind):
-            raise _bad(path, f"'{key}' to be a {kind.__name__}", _kind(values.get(key)), key)
+            words = "a list" if kind is list else "text in quotes"
+            raise _bad(path, f"'{key}' to be {words}", _kind(values.get(key)), example)
     form, prepare = values["form"], values.get("prepare")
     if form not in FORMS:
         raise _bad(path, "a form of task", f"'{form}'", nearest(form, FORMS))

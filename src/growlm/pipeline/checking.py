@@ -13,11 +13,13 @@ from growlm.corpus.duplicates import REPORT
 from growlm.corpus.source_facts import NAME as FACTS, SourceFacts
 from growlm.model.memory import moments_bytes
 from growlm.pipeline import rates
+from growlm.pipeline.baselining import check_baselines
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import Sources, StageData, check_epochs, packed_sources, stage_data
 from growlm.pipeline.exposing import expected
 from growlm.pipeline.fetching import packed_elsewhere, unsearched
 from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.papers import Shelf
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
     duplicates_step,
@@ -131,7 +133,8 @@ def table(plan: Plan, folder: RunFolder | None) -> Table:
         RecipeError: A source would be repeated too often.
     """
     check_benchmarks(plan)
-    check_tasks(plan)
+    check_tasks(plan, Shelf())
+    check_baselines(plan)
     packed = packed_sources(plan, folder) if folder and _is_packed(plan, folder) else None
     rows = _packed_rows(packed, folder) if packed and folder else _unpacked_rows(plan)
     sources = packed or Sources(tokens={row.name: row.tokens for row in rows}, ids={}, masks={})

@@ -1,37 +1,40 @@
 """The evaluate step: bits per byte and the last-word task of a checkpoint, at each context."""
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from growlm import checkpoint
-from growlm.base.errors import EvaluationError
-from growlm.corpus import tokenizer as tokenizers
 from growlm.corpus.prepare import HELDOUT, heldout_texts
-from growlm.corpus.tokenizer import Tokenizer
 from growlm.evaluation.bits_per_byte import BitsPerByte, bits_per_byte
-from growlm.evaluation.last_word import Passage, last_word, passages
-from growlm.model.gpt import GPT, with_weights
+from growlm.evaluation.last_word import last_word, passages, questions_of
+from growlm.evaluation.sitting import Sitting
 from growlm.pipeline.events import Event, Notice, Progress
 from growlm.pipeline.folder import RunFolder
+from growlm.pipeline.models import open_model
+from growlm.pipeline.papers import Paper, heldout_paper, last_word_paper
+from growlm.pipeline.seating import Examinee as Seated, seated, sitting_of
+from growlm.pipeline.turns import scored, told
 from growlm.recipe.sections import Evaluate
 from growlm.report.view import EvaluationView, LastWordView
-from growlm.training.device import choose_device
+from growlm.training.parallel import ALONE, World
 
 Label = Literal["final", "average", "ema", "grown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
-    """What checkpoints are scored on: held-out texts of each source, and passages."""
+    """What checkpoints are scored on: held-out documents of each source, and passages."""
 
-    section: Evaluate
-    texts: Mapping[str, Sequence[str]]
-    capped: tuple[str, ...]
-    """Sources of which only the first documents are scored."""
-    passages: tuple[Passage, ...]
+    multiples: tuple[int, ...]
+    """Contexts, as multiples of a checkpoint's own."""
+    batch_tokens: int
+    """Tokens in a forward pass."""
+    texts: tuple[Paper, ...]
+    """The documents, a paper by the name of each source."""
+    last_word: tuple[str, Paper] | None
+    """The passages, and the source that they are of, if last words are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,49 +49,67 @@ class Examinee:
     """What progress is reported under."""
 
 
-def exam_of(section: Evaluate, sources: Sequence[str], folder: RunFolder, *, seed: int) -> Exam:
+def exam_of(
+    section: Evaluate, sources: Sequence[str], folder: RunFolder, *, seed: int | None
+) -> Exam:
     """Return what a run's checkpoints are scored on.
 
+    Args:
+        section: The recipe's section.
+        sources: Names of the sources.
+        folder: The run's.
+        seed: The experiment's, which chooses passages; None to ask for no last words.
+
     Raises:
-        EvaluationError: The held-out documents give too few passages.
+        EvaluationError: The held-out documents have no text, or give too few passages.
     """
-    found = {
-        name: heldout_texts(folder.corpus / name / HELDOUT, section.documents + 1)
+    texts = tuple(
+        heldout_paper(name, folder.corpus / name / HELDOUT, documents=section.documents)
         for name in sources
-    }
-    task = section.last_word
-    everything = heldout_texts(folder.corpus / task.source / HELDOUT, 1 << 30) if task else []
+    )
     return Exam(
-        section=section,
-        texts={name: texts[: section.documents] for name, texts in found.items()},
-        capped=tuple(name for name, texts in found.items() if len(texts) > section.documents),
-        passages=tuple(passages(everything, examples=task.examples, seed=seed)) if task else (),
+        multiples=section.context_multiples,
+        batch_tokens=section.batch,
+        texts=texts,
+        last_word=None if seed is None else _passages(section, folder, seed=seed),
     )
 
 
-def examine(examinee: Examinee, exam: Exam) -> Generator[Event, None, list[EvaluationView]]:
+def _passages(section: Evaluate, folder: RunFolder, *, seed: int) -> tuple[str, Paper] | None:
+    task = section.last_word
+    if task is None:
+        return None
+    everything = heldout_texts(folder.corpus / task.source / HELDOUT, 1 << 30)
+    chosen = passages(everything, examples=task.examples, seed=seed)
+    return task.source, last_word_paper(task.source, questions_of(chosen))
+
+
+def examine(
+    examinee: Examinee, exam: Exam, *, world: World = ALONE
+) -> Generator[Event, None, list[EvaluationView]]:
     """Score a checkpoint, yielding progress; return its scores, one entry a context.
+
+    Args:
+        examinee: The checkpoint.
+        exam: What it is scored on.
+        world: The ranks that share the work; all of them get the scores.
 
     Raises:
         CheckpointError: The checkpoint is damaged.
         EvaluationError: A score cannot be computed.
     """
-    meta = checkpoint.read_meta(examinee.path)
-    checkpoint.verify(examinee.path, meta)
-    model = with_weights(meta.gpt_config(), checkpoint.load_weights(examinee.path))
-    model.to(choose_device())
-    tokenizer = tokenizers.from_json(
-        checkpoint.load_tokenizer(examinee.path), end_of_text=meta.end_of_text
-    )
-    contexts = _contexts(examinee, exam, model)
-    if len(contexts) < len(exam.section.context_multiples):
+    seat = seated(open_model(examinee.path), "fp32")
+    for paper in exam.texts:
+        yield from told(paper, end_of_text=seat.end_of_text)
+    contexts = _contexts(examinee, exam, seat.decoder.longest)
+    if len(contexts) < len(exam.multiples):
         yield Notice(
-            text=f"{examinee.step}: scored up to context {model.config.context} only: "
+            text=f"{examinee.step}: scored up to context {seat.decoder.longest} only: "
             "that many positions were learned"
         )
     started, views = time.perf_counter(), list[EvaluationView]()
     for done, (multiple, context) in enumerate(contexts.items()):
-        views.append(_scores(examinee, exam, model, tokenizer, context=context, multiple=multiple))
+        views.append(_scores(seat, exam, world, label=examinee.label, at=(multiple, context)))
         elapsed = time.perf_counter() - started
         yield Progress(
             step=examinee.step,
@@ -102,70 +123,45 @@ def examine(examinee: Examinee, exam: Exam) -> Generator[Event, None, list[Evalu
     return views
 
 
-def _contexts(examinee: Examinee, exam: Exam, model: GPT) -> dict[int, int]:
+def _contexts(examinee: Examinee, exam: Exam, longest: int | None) -> dict[int, int]:
     """Return the context of each multiple that the model can read."""
-    found = {each: each * examinee.context for each in exam.section.context_multiples}
-    if model.config.positions != "learned":
-        return found
-    return {each: context for each, context in found.items() if context <= model.config.context}
+    found = {each: each * examinee.context for each in exam.multiples}
+    return {
+        each: context for each, context in found.items() if longest is None or context <= longest
+    }
 
 
 def _scores(
-    examinee: Examinee,
-    exam: Exam,
-    model: GPT,
-    tokenizer: Tokenizer,
-    *,
-    context: int,
-    multiple: int,
+    seat: Seated, exam: Exam, world: World, *, label: Label, at: tuple[int, int]
 ) -> EvaluationView:
-    scores = {
-        name: _bits_per_byte(name, texts, exam, model, tokenizer, context)
-        for name, texts in exam.texts.items()
-    }
+    multiple, context = at
+    sitting = sitting_of(seat, context, overlap=0, batch_tokens=exam.batch_tokens)
+    scores = {paper.name: bits_per_byte(scored(paper, sitting, world)) for paper in exam.texts}
     return EvaluationView(
-        checkpoint=examinee.label,
+        checkpoint=label,
         context=context,
         multiple=multiple,
-        bits_per_byte={name: score.bits_per_byte for name, score in scores.items()},
+        bits_per_byte={name: score.value for name, score in scores.items()},
+        bits_per_byte_stderr=dict(_errors(scores)),
         documents={name: score.documents for name, score in scores.items()},
-        capped=exam.capped,
-        last_word=_last_word(exam, model, tokenizer, context),
+        capped=tuple(paper.name for paper in exam.texts if paper.capped),
+        last_word=_last_word(exam, sitting, world),
     )
 
 
-def _bits_per_byte(  # noqa: PLR0917 - one caller, above
-    name: str, texts: Sequence[str], exam: Exam, model: GPT, tokenizer: Tokenizer, context: int
-) -> BitsPerByte:
-    try:
-        return bits_per_byte(
-            model,
-            texts,
-            encode=tokenizer.encode,
-            end_of_text=tokenizer.end_of_text,
-            context=context,
-            batch_tokens=exam.section.batch,
-        )
-    except EvaluationError as error:
-        raise EvaluationError(
-            f"source '{name}': {error.expected}", got=error.got, fix=error.fix
-        ) from error
+def _errors(scores: Mapping[str, BitsPerByte]) -> Iterator[tuple[str, float]]:
+    for name, score in scores.items():
+        if score.stderr is not None:
+            yield name, score.stderr
 
 
-def _last_word(exam: Exam, model: GPT, tokenizer: Tokenizer, context: int) -> LastWordView | None:
-    task = exam.section.last_word
-    if task is None:
+def _last_word(exam: Exam, sitting: Sitting, world: World) -> LastWordView | None:
+    if exam.last_word is None:
         return None
-    found = last_word(
-        model,
-        exam.passages,
-        encode=tokenizer.encode,
-        end_of_text=tokenizer.end_of_text,
-        context=context,
-        batch_tokens=exam.section.batch,
-    )
+    source, paper = exam.last_word
+    found = last_word(scored(paper, sitting, world))
     return LastWordView(
-        source=task.source,
+        source=source,
         examples=found.examples,
         accuracy=found.accuracy,
         accuracy_stderr=found.accuracy_stderr,

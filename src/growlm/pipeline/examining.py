@@ -1,7 +1,6 @@
 """Examining models on tasks and texts: score sheets that are filled chunk by chunk, and kept."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,21 +9,19 @@ from typing import Any
 
 import torch
 
-from growlm.base.errors import EvaluationError, GrowlmError
 from growlm.base.files import digest_of, sha256_bytes, sha256_file
 from growlm.base.version import VERSION
-from growlm.evaluation.bits_per_byte import corpus_bits_per_byte
-from growlm.evaluation.bootstrap import interval
+from growlm.evaluation.bits_per_byte import bits_per_byte
 from growlm.evaluation.marking import LOG_LIKELIHOOD
-from growlm.evaluation.results import ExampleScore, TaskScore
-from growlm.evaluation.sheet import Heading, Sheet, as_values, from_values
-from growlm.evaluation.sitting import CHUNK_CHARACTERS, Document, Sitting, characters, chunks_of
-from growlm.evaluation.tasks import FORMS, Question
-from growlm.pipeline.events import Event, Notice, Progress
+from growlm.evaluation.results import TaskScore
+from growlm.evaluation.sheet import Heading, Sheet
+from growlm.evaluation.sitting import Sitting
+from growlm.pipeline.events import Event, Progress
 from growlm.pipeline.harness import HarnessTask, harness_scores
 from growlm.pipeline.models import open_model
 from growlm.pipeline.papers import DOCUMENTS, Paper
 from growlm.pipeline.seating import Examinee, Precision, contexts_of, seated, sitting_of
+from growlm.pipeline.turns import chunks, told, turns
 from growlm.training.parallel import World
 
 PACKAGE = Path(__file__).parents[1]
@@ -106,7 +103,7 @@ def examine_all(
                 examinee, context, overlap=options.overlap, batch_tokens=options.batch_tokens
             )
             for paper in ready:
-                yield from _told(examinee, paper)
+                yield from told(paper, end_of_text=examinee.end_of_text)
                 heading = _heading(examinee, paper, context, options)
                 sheet = Sheet(options.out, heading)
                 yield from _filled(sheet, paper, sitting, step=examinee.step, world=world)
@@ -131,8 +128,8 @@ def code_version() -> str:
 def measures(score: TaskScore) -> dict[str, Any]:
     """Return what a task came to: each metric, and how sure it is.
 
-    A text has its bits per byte, and their 95% interval over documents. A last word has its
-    perplexity, and so has nothing else: that of a right option says little.
+    A text has its bits per byte, with standard error and 95% interval over documents. A last word
+    has its perplexity, and so has nothing else: that of a right option says little.
     """
     values = score.examples[0].values
     if "bytes" in values:
@@ -146,36 +143,20 @@ def measures(score: TaskScore) -> dict[str, Any]:
 
 
 def _text_measures(score: TaskScore) -> dict[str, Any]:
-    def column(name: str) -> list[float]:
-        return [each.values[name] for each in score.examples]
-
-    bits = [-nats / math.log(2) for nats in column("log_likelihood_nats")]
-    bounds = interval(bits, column("bytes"), name=score.task)
-    return {
-        "bits_per_byte": {
-            "value": corpus_bits_per_byte(score),
-            "low": bounds.low,
-            "high": bounds.high,
-        },
-        "documents": len(score.examples),
-        "empty": sum(not size for size in column("bytes")),
-        "bytes": int(math.fsum(column("bytes"))),
-        "tokens": int(math.fsum(column("tokens"))),
+    found = bits_per_byte(score)
+    bits = {
+        "value": found.value,
+        "stderr": found.stderr,
+        "low": found.low,
+        "high": found.high,
     }
-
-
-def _told(examinee: Examinee, paper: Paper) -> Iterator[Event]:
-    """Yield what is odd about a paper."""
-    texts = [each.text for each in paper.items if isinstance(each, Document)]
-    spelt = sum(text.count(examinee.end_of_text) for text in texts)
-    if spelt:
-        yield Notice(
-            text=f"{paper.name}: its texts spell '{examinee.end_of_text}' {spelt} times, which is "
-            "read as that token"
-        )
-    empty = sum(not text for text in texts)
-    if empty:
-        yield Notice(text=f"{paper.name}: {empty} of {len(texts)} documents are empty: they add 0")
+    return {
+        "bits_per_byte": bits,
+        "documents": found.documents,
+        "empty": found.empty,
+        "bytes": found.bytes,
+        "tokens": found.tokens,
+    }
 
 
 def _heading(examinee: Examinee, paper: Paper, context: int, options: Options) -> Heading:
@@ -204,18 +185,14 @@ def _filled(
     if paper.harness is not None:
         _by_harness(sheet, paper.harness, sitting, world)
         return
-    lengths = [characters(item) for item in paper.items]
-    chunks = chunks_of(lengths, most=CHUNK_CHARACTERS)
-    todo = _todo(sheet, chunks, paper, world)
-    started, total = time.perf_counter(), sum(len(chunks[each]) for each in todo)
+    parts = chunks(paper)
+    todo = [parts[each] for each in _todo(sheet, parts, paper, world)]
+    started, total = time.perf_counter(), sum(map(len, todo))
     done = 0
-    for start in range(0, len(todo), world.size):
-        turn = todo[start : start + world.size]
-        mine = chunks[turn[world.rank]] if world.rank < len(turn) else ()
-        found = _gathered(_scored(paper, mine, sitting), world)
+    for found in turns(paper, sitting, todo, world):
         if world.leads:
             sheet.add(found)
-        done += sum(len(chunks[each]) for each in turn)
+        done += len(found)
         elapsed = time.perf_counter() - started
         yield Progress(
             step=f"{step}:{paper.name}",
@@ -230,18 +207,23 @@ def _filled(
 
 def _by_harness(sheet: Sheet, task: HarnessTask, sitting: Sitting, world: World) -> None:
     """Score what a sheet lacks with the harness, which scores a task as a whole."""
-    if world.size > 1:
-        raise EvaluationError(
-            "one process for tasks of lm-evaluation-harness",
-            got=f"{world.size} ranks",
-            fix="--data FOLDER, whose tasks the ranks share",
-        )
+    if _is_open(sheet, task, world):
+        found = harness_scores(task, sitting, world)
+        if world.leads:
+            sheet.add(found)
+
+
+def _is_open(sheet: Sheet, task: HarnessTask, world: World) -> bool:
+    """Return whether a sheet lacks something, as the first rank finds it."""
+    if not world.leads:
+        return json.loads(world.hear())
     sheet.open()
-    if len(sheet.found) < task.rows:
-        sheet.add(harness_scores(task, sitting))
+    lacks = len(sheet.found) < task.rows
+    world.say(json.dumps(lacks))
+    return lacks
 
 
-def _todo(sheet: Sheet, chunks: Sequence[tuple[int, ...]], paper: Paper, world: World) -> list[int]:
+def _todo(sheet: Sheet, parts: Sequence[tuple[int, ...]], paper: Paper, world: World) -> list[int]:
     """Return the chunks that are not wholly scored yet, as the first rank finds them."""
     if not world.leads:
         return json.loads(world.hear())
@@ -249,36 +231,8 @@ def _todo(sheet: Sheet, chunks: Sequence[tuple[int, ...]], paper: Paper, world: 
     found = sheet.found
     todo = [
         number
-        for number, chunk in enumerate(chunks)
+        for number, chunk in enumerate(parts)
         if any(paper.items[each].index not in found for each in chunk)
     ]
     world.say(json.dumps(todo))
     return todo
-
-
-def _scored(paper: Paper, numbers: Sequence[int], sitting: Sitting) -> list[ExampleScore]:
-    items = [paper.items[number] for number in numbers]
-    if not items:
-        return []
-    try:
-        if paper.form not in FORMS:
-            return sitting.documents([each for each in items if isinstance(each, Document)])
-        form = FORMS[FORMS.index(paper.form)]
-        return sitting.questions(form, [each for each in items if isinstance(each, Question)])
-    except EvaluationError as error:
-        raise _of_paper(paper, error) from error
-
-
-def _of_paper(paper: Paper, error: GrowlmError) -> EvaluationError:
-    return EvaluationError(error.expected, got=error.got, fix=error.fix, where=paper.name)
-
-
-def _gathered(mine: Sequence[ExampleScore], world: World) -> list[ExampleScore]:
-    """Return the scores of all ranks, in the order of the ranks."""
-    if world.size == 1:
-        return list(mine)
-    content = json.dumps([as_values(each) for each in mine]).encode()
-    size = world.largest(len(content))
-    padded = torch.frombuffer(bytearray(content.ljust(size)), dtype=torch.uint8)
-    parts = [each.numpy().tobytes() for each in world.each(padded)]
-    return [from_values(values) for part in parts for values in json.loads(part)]

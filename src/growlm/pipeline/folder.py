@@ -110,6 +110,10 @@ class RunFolder:
         """A stage's score sheets of tasks."""
         return self.stage(name) / "tasks"
 
+    def baseline(self, name: str) -> Path:
+        """A baseline's scores: those of a checkpoint that is no stage's, scored here."""
+        return self.path / "baselines" / name
+
     def record(self, step: str) -> Path:
         """What is known of a step: its key, and whether it is done."""
         return self.path / "steps" / f"{step.replace(':', '.')}.json"

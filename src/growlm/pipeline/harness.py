@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+import torch
+
 from growlm.base.errors import EvaluationError
 from growlm.base.files import digest_of
 from growlm.corpus.optional import missing
@@ -14,10 +16,10 @@ from growlm.corpus.overlap.tasks import load
 from growlm.evaluation.bits_per_byte import rolling_windows
 from growlm.evaluation.marking import LOG_LIKELIHOOD
 from growlm.evaluation.pairs import requests_of
-from growlm.evaluation.request import Request
+from growlm.evaluation.request import Request, Score
 from growlm.evaluation.results import ExampleScore
 from growlm.evaluation.scorer import score
-from growlm.evaluation.sitting import Sitting
+from growlm.evaluation.sitting import Sitting, chunks_of
 from growlm.pipeline.models import open_model
 from growlm.pipeline.seating import (
     DTYPES,
@@ -26,10 +28,13 @@ from growlm.pipeline.seating import (
     seated,
     sitting_of,
 )
+from growlm.training.parallel import ALONE, World
 
 NAME = "growlm"
 """What ``lm_eval --model`` calls our models."""
 
+CHUNK_TOKENS = 1 << 15
+"""Tokens of requests that one rank scores together, unless those that begin alike have more."""
 
 @runtime_checkable  # the shape hook asks
 class Asked(Protocol):
@@ -50,6 +55,8 @@ class Answers:
     """What the harness's model does, without the harness."""
 
     sitting: Sitting
+    world: World = ALONE
+    """The ranks that share what is asked; all are asked the same, and all have all answers."""
 
     def pairs(self, asked: Sequence[Asked]) -> list[tuple[float, bool]]:
         """Return for each pair the log-likelihood of its continuation, and whether it is greedy."""
@@ -82,17 +89,52 @@ class Answers:
         return [math.fsum(next(found)[0] for _ in each) for each in windows]
 
     def _scores(self, requests: Sequence[Request]) -> list[tuple[float, bool]]:
-        found = score(self.sitting.predictor, requests, batch_tokens=self.sitting.batch_tokens)
-        return [(each.log_likelihood_nats, each.greedy) for each in found]
+        """Return the scores of requests, of which every rank computes a share.
+
+        What begins alike stays together, in chunks that are the same however many ranks there are.
+        """
+        self._check_alike(requests)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for number, each in enumerate(requests):
+            alike.setdefault(each.context, []).append(number)
+        groups = list(alike.values())
+        lengths = [sum(len(requests[each].inputs) for each in group) for group in groups]
+        scores_N2 = torch.zeros(len(requests), 2, dtype=torch.float64)
+        for chunk in chunks_of(lengths, most=CHUNK_TOKENS)[self.world.rank :: self.world.size]:
+            numbers = [number for group in chunk for number in groups[group]]
+            for number, each in zip(numbers, self._own(requests, numbers), strict=True):
+                scores_N2[number, 0] = each.log_likelihood_nats
+                scores_N2[number, 1] = each.greedy
+        found = cast(list[list[float]], self.world.sum(scores_N2).tolist())
+        return [(nats, bool(greedy)) for nats, greedy in found]
+
+    def _own(self, requests: Sequence[Request], numbers: Sequence[int]) -> list[Score]:
+        mine = [requests[number] for number in numbers]
+        return score(self.sitting.predictor, mine, batch_tokens=self.sitting.batch_tokens)
+
+    def _check_alike(self, requests: Sequence[Request]) -> None:
+        """Refuse shares of different wholes: a task may draw its questions by chance."""
+        mine = hash(tuple((each.inputs, each.targets) for each in requests))
+        others = {int(each) for each in self.world.each(torch.tensor([mine]))}
+        if len(others) > 1:
+            raise EvaluationError(
+                "a task that asks every rank the same",
+                got="other questions on another rank",
+                fix="a single process",
+            )
 
 
-def model_of(sitting: Sitting) -> Any:
+def model_of(sitting: Sitting, world: World = ALONE) -> Any:
     """Return a model of the harness's kind that answers as our scorer does.
+
+    Args:
+        sitting: Who is asked, and how.
+        world: The ranks that share what is asked.
 
     Raises:
         CorpusError: The harness is not installed.
     """
-    return _kind()(sitting=sitting)
+    return _kind()(sitting=sitting, world=world)
 
 
 def register() -> None:
@@ -157,8 +199,15 @@ def load_harness_task(name: str, *, limit: int | None) -> HarnessTask:
     )
 
 
-def harness_scores(task: HarnessTask, sitting: Sitting) -> list[ExampleScore]:
-    """Return what a model makes of a task, as the harness marks it.
+def harness_scores(task: HarnessTask, sitting: Sitting, world: World) -> list[ExampleScore]:
+    """Return what a model makes of a task, as the harness marks it; nothing but on the first rank.
+
+    The harness runs on every rank as if that were alone; what it asks the model, the ranks share.
+
+    Args:
+        task: The task.
+        sitting: Who is asked, and how.
+        world: The ranks.
 
     Raises:
         EvaluationError: The task asks for what our scorer does not do, such as writing text.
@@ -166,12 +215,14 @@ def harness_scores(task: HarnessTask, sitting: Sitting) -> list[ExampleScore]:
     import lm_eval  # pyright: ignore[reportMissingImports]
 
     results: Any = cast(Any, lm_eval).simple_evaluate(
-        model=model_of(sitting),
+        model=model_of(sitting, world),
         tasks=[task.task],
         limit=task.rows,
         bootstrap_iters=0,
         log_samples=True,
     )
+    if not world.leads:  # the harness then has no results either
+        return []
     samples: list[dict[str, Any]] = results["samples"][task.name]
     first = samples[0].get("filter")
     return [example_of(each) for each in samples if each.get("filter") == first]
@@ -213,9 +264,11 @@ def _kind() -> Any:
 class _Answering:
     """Our side of the harness's model; the other is its ``TemplateLM``."""
 
-    def __init__(self, *, sitting: Sitting | None = None, **arguments: Any) -> None:
+    def __init__(
+        self, *, sitting: Sitting | None = None, world: World = ALONE, **arguments: Any
+    ) -> None:
         cast(Any, super()).__init__()
-        self.answers = Answers(sitting=sitting or _sitting_of(**arguments))
+        self.answers = Answers(sitting=sitting or _sitting_of(**arguments), world=world)
 
     @property
     def eot_token_id(self) -> int:

@@ -1,7 +1,7 @@
 """A run: every step of a plan in order, each done, resumed, or skipped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from growlm.base.errors import CheckpointError, RecipeError
 from growlm.base.files import sha256_bytes, sha256_file, storage, write_json
 from growlm.growth.certificate import Certificate
 from growlm.pipeline.averaging import average, moving_average
+from growlm.pipeline.baselining import baseline_steps, check_baselines
 from growlm.pipeline.cautions import cautions
 from growlm.pipeline.data import (
     Sources,
@@ -21,12 +22,14 @@ from growlm.pipeline.data import (
 from growlm.pipeline.engine import Step, bring_up_to_date
 from growlm.pipeline.evaluating import Examinee, Label, exam_of, examine
 from growlm.pipeline.events import Event, Notice, Stop
+from growlm.pipeline.examining import code_version
 from growlm.pipeline.fetching import check_apart
 from growlm.pipeline.folder import RunFolder
 from growlm.pipeline.growing import Growth, changes, comparison, grow
 from growlm.pipeline.keeping import step_checkpoints
 from growlm.pipeline.mirroring import service
 from growlm.pipeline.origin import operators_of, target_of
+from growlm.pipeline.papers import Shelf
 from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import (
     check_tokenizer,
@@ -62,6 +65,8 @@ class Run:
     """Whether training may go on from an earlier checkpoint than a damaged one."""
     world: World = ALONE
     """The ranks that train together."""
+    shelf: Shelf = field(default_factory=Shelf)
+    """The tasks that were read already."""
 
 
 def everything(run: Run) -> Iterator[Event]:
@@ -71,6 +76,7 @@ def everything(run: Run) -> Iterator[Event]:
     for stage in run.plan.stages:
         yield from train_alone(run, stage)
         yield from score(run, stage)
+    yield from baselines(run)
     yield from log(run)
 
 
@@ -97,7 +103,8 @@ def prepare(run: Run) -> Iterator[Event]:
     experiment = run.plan.experiment
     check_apart(run.plan, run.folder)
     check_benchmarks(run.plan)
-    check_tasks(run.plan)
+    check_tasks(run.plan, run.shelf)
+    check_baselines(run.plan)
     if experiment.duplicates is not None:
         step = duplicates_step(run.plan, run.folder, experiment.duplicates)
         yield from bring_up_to_date(step, run.folder)
@@ -138,6 +145,12 @@ def score(run: Run, stage: StagePlan) -> Iterator[Event]:
     yield from bring_up_to_date(_evaluate_step(run, stage), run.folder)
     if run.plan.experiment.evaluate.tasks:
         yield from bring_up_to_date(_tasks_step(run, stage), run.folder)
+
+
+def baselines(run: Run) -> Iterator[Event]:
+    """Bring the scores of other models up to date; the sources are prepared already."""
+    for step in baseline_steps(run.plan, run.folder, run.shelf):
+        yield from bring_up_to_date(step, run.folder)
 
 
 def log(run: Run) -> Iterator[Event]:
@@ -343,6 +356,7 @@ def _evaluate_step(run: Run, stage: StagePlan) -> Step:
             "sources": packed_sources(run.plan, run.folder).ids,
             "seed": experiment.seed,
             "context": stage.context,
+            "code": code_version(),
         },
         outputs=(out,),
         precious=False,
@@ -357,13 +371,13 @@ def _tasks_step(run: Run, stage: StagePlan) -> Step:
     multiples = run.plan.experiment.evaluate.context_multiples
     contexts = [each * stage.context for each in multiples]
     read = [each for each in contexts if longest is None or each <= longest]
+    weights = [checkpoint.read_meta(each.path).weights_sha256 for each in examinees]
     return Step(
         name=f"tasks:{stage.name}",
-        key=key_of(run.plan, [checkpoint.read_meta(each.path).weights_sha256 for each in examinees])
-        | {"context": stage.context},
+        key=key_of(run.plan, weights, run.shelf) | {"context": stage.context},
         outputs=(out,),
         precious=False,
-        work=lambda: take_tasks(run.plan, [(each, read) for each in examinees], out),
+        work=lambda: take_tasks(run.plan, [(each, read) for each in examinees], out, run.shelf),
         result=lambda: ", ".join(run.plan.experiment.evaluate.tasks),
     )
 

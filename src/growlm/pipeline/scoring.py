@@ -11,6 +11,7 @@ from growlm.pipeline.events import Event
 from growlm.pipeline.folder import RunFolder, enclosing, existing
 from growlm.pipeline.open import recorded_plan
 from growlm.report.view import EvaluationView
+from growlm.training.parallel import ALONE, World
 
 
 @dataclass(slots=True)
@@ -22,13 +23,16 @@ class Scores:
     )
 
 
-def score_checkpoints(paths: Sequence[Path], run: Path | None, scores: Scores) -> Iterator[Event]:
+def score_checkpoints(
+    paths: Sequence[Path], run: Path | None, scores: Scores, *, world: World = ALONE
+) -> Iterator[Event]:
     """Score checkpoints as their run's recipe says, and collect the scores.
 
     Args:
         paths: Checkpoints' folders.
         run: The run whose held-out documents are used; the one each lies in when None.
         scores: Filled.
+        world: The ranks that share the work.
 
     Raises:
         EvaluationError: A checkpoint lies in no run, and none was named.
@@ -41,7 +45,7 @@ def score_checkpoints(paths: Sequence[Path], run: Path | None, scores: Scores) -
         exam = exam_of(experiment.evaluate, names, folder, seed=experiment.seed)
         context = checkpoint.read_meta(path).gpt_config().context
         examinee = Examinee(path=path, label="final", context=context, step=f"evaluate:{path}")
-        for view in (yield from examine(examinee, exam)):
+        for view in (yield from examine(examinee, exam, world=world)):
             scores.found.append((path, view))
 
 

@@ -10,7 +10,7 @@ import torch
 from growlm.base.errors import EvaluationError
 from growlm.base.memory import keep_freed
 from growlm.corpus.tokenizer import Tokenizer, from_json, parsed
-from growlm.evaluation.decoder import Decoder, check_context
+from growlm.evaluation.decoder import Decoder
 from growlm.evaluation.request import Encode
 from growlm.evaluation.sitting import Sitting
 from growlm.huggingface.tokens import special_ids
@@ -127,7 +127,6 @@ def sitting_of(examinee: Examinee, context: int, *, overlap: int, batch_tokens: 
     Raises:
         EvaluationError: The context is longer than learned positions, or the overlap as long.
     """
-    check_context(examinee.decoder, context)
     return Sitting(
         predictor=examinee.decoder,
         encode=examinee.encode,

@@ -1,7 +1,7 @@
 """The tasks step: what a stage's checkpoints make of the recipe's tasks, and where that is read."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from growlm.corpus.optional import missing
 from growlm.corpus.overlap.reading import read_report
 from growlm.evaluation.results import TaskScore
 from growlm.evaluation.sheet import read_sheet
-from growlm.evaluation.tasks import load_task, read_task_file
 from growlm.pipeline.contamination import (
     Graded,
     all_views,
@@ -24,14 +23,18 @@ from growlm.pipeline.evaluating import Examinee, Label
 from growlm.pipeline.events import Event
 from growlm.pipeline.examining import Options, Results, code_version, examine_all
 from growlm.pipeline.folder import RunFolder, enclosing
-from growlm.pipeline.papers import Paper, harness_papers, task_papers
+from growlm.pipeline.papers import Paper, Shelf
 from growlm.pipeline.plan import Plan
-from growlm.recipe.sections import Evaluate
 from growlm.report.contamination_view import ContaminationView
+from growlm.report.frozen import MeanView
+from growlm.report.view import TaskView
 from growlm.training.parallel import ALONE
 
 INDEX = "tasks.json"
 """Which sheet is of which checkpoint, beside the sheets."""
+
+TASK_METRICS = ("acc", "acc_norm", "log_likelihood_nats")
+"""What the log makes of a task's examples; of all else that they hold it makes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,12 @@ class Marked:
     score: TaskScore
 
 
-def check_tasks(plan: Plan) -> None:
+def check_tasks(plan: Plan, shelf: Shelf) -> None:
     """Refuse tasks that could not be asked, before anything is computed.
+
+    Args:
+        plan: The plan.
+        shelf: The tasks that were read already.
 
     Raises:
         CorpusError: Their data lack a field, or the harness that should have them is missing.
@@ -54,22 +61,20 @@ def check_tasks(plan: Plan) -> None:
     section = plan.experiment.evaluate
     if section.tasks and section.data is None and find_spec("lm_eval") is None:
         raise missing("lm_eval", extra="eval", purpose=f"have {', '.join(section.tasks)}")
-    for name in section.tasks:
-        if section.data is not None:
-            load_task(
-                read_task_file(name), plan.recipe_folder / section.data, limit=section.task_limit
-            )
+    if section.data is not None:
+        _papers(plan, shelf)
 
 
-def key_of(plan: Plan, weights: Sequence[str]) -> dict[str, Any]:
+def key_of(plan: Plan, weights: Sequence[str], shelf: Shelf) -> dict[str, Any]:
     """Return all that scores on tasks depend on; the harness's own rows are taken as settled.
 
     Args:
         plan: The plan.
         weights: Of each checkpoint, their digest.
+        shelf: The tasks that were read already.
     """
     section = plan.experiment.evaluate
-    own = _papers(plan, section) if section.data is not None else []
+    own = _papers(plan, shelf) if section.data is not None else []
     return {
         "tasks": section.tasks,
         "data": [(each.version, each.asked, each.sha256) for each in own],
@@ -82,7 +87,7 @@ def key_of(plan: Plan, weights: Sequence[str]) -> dict[str, Any]:
 
 
 def take_tasks(
-    plan: Plan, examinees: Sequence[tuple[Examinee, Sequence[int]]], out: Path
+    plan: Plan, examinees: Sequence[tuple[Examinee, Sequence[int]]], out: Path, shelf: Shelf
 ) -> Generator[Event, None, None]:
     """Score checkpoints on the recipe's tasks; sheets that are there already are not filled again.
 
@@ -90,6 +95,7 @@ def take_tasks(
         plan: The plan.
         examinees: The checkpoints, each with the contexts that it can read.
         out: The folder of sheets.
+        shelf: The tasks that were read already.
 
     Raises:
         EvaluationError: A score cannot be computed.
@@ -108,7 +114,7 @@ def take_tasks(
         results = Results()
         yield from examine_all(
             [examinee.path],
-            lambda: _papers(plan, section),
+            lambda: _papers(plan, shelf),
             options,
             world=ALONE,
             results=results,
@@ -124,14 +130,16 @@ def take_tasks(
     write_json(out / INDEX, rows)
 
 
-def marked(folder: RunFolder, stage: str) -> list[Marked]:
-    """Return what a stage's checkpoints made of the tasks; nothing before they were asked.
+def marked(place: Path) -> list[Marked]:
+    """Return what checkpoints made of the tasks; nothing before they were asked.
+
+    Args:
+        place: The folder of sheets.
 
     Raises:
         StorageError: What is there is not what was written.
         EvaluationError: A sheet is damaged.
     """
-    place = folder.tasks(stage)
     if not (place / INDEX).is_file():
         return []
     rows: list[Mapping[str, Any]] = read_json(place / INDEX)
@@ -143,6 +151,16 @@ def marked(folder: RunFolder, stage: str) -> list[Marked]:
             got=f"'{error}'",
             fix=f"removing {place}: the stage is then scored again",
         ) from None
+
+
+def task_view(score: TaskScore) -> TaskView:
+    """Return a task's scores as the report shows them: the mean of each metric that it knows."""
+    known = [metric for metric in TASK_METRICS if metric in score.examples[0].values]
+    means = {metric: score.mean(metric) for metric in known}
+    return TaskView(
+        task=score.task,
+        scores={metric: MeanView(**asdict(mean)) for metric, mean in means.items()},
+    )
 
 
 def contamination(plan: Plan, folder: RunFolder) -> tuple[ContaminationView, ...]:
@@ -204,7 +222,7 @@ def held_against(results: Results, searched: Path | None) -> tuple[Contamination
 
 
 def _at_training_context(folder: RunFolder, stage: str, context: int) -> list[Marked]:
-    found = marked(folder, stage)
+    found = marked(folder.tasks(stage))
     return [each for each in found if each.checkpoint == "final" and each.context == context]
 
 
@@ -218,7 +236,7 @@ def _marked(place: Path, row: Mapping[str, Any]) -> Marked:
     )
 
 
-def _papers(plan: Plan, section: Evaluate) -> list[Paper]:
-    if section.data is None:
-        return harness_papers(section.tasks, limit=section.task_limit)
-    return task_papers(section.tasks, plan.recipe_folder / section.data, limit=section.task_limit)
+def _papers(plan: Plan, shelf: Shelf) -> list[Paper]:
+    section = plan.experiment.evaluate
+    folder = None if section.data is None else plan.recipe_folder / section.data
+    return shelf.tasks(section.tasks, folder, limit=section.task_limit)

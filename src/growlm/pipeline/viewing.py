@@ -13,11 +13,11 @@ from growlm.base.errors import StorageError
 from growlm.base.files import read_json, sha256_file
 from growlm.checkpoint import Meta
 from growlm.corpus.ledger import Ledger, Status
-from growlm.evaluation.results import TaskScore
 from growlm.growth.certificate import Certificate
 from growlm.model.config import GPTConfig, padded
 from growlm.model.cost import non_embedding_parameters
 from growlm.pipeline import optimizing, rates
+from growlm.pipeline.baselining import baseline_views
 from growlm.pipeline.data import Sources, packed_sources, stage_data
 from growlm.pipeline.exposing import ledger_of
 from growlm.pipeline.folder import RunFolder
@@ -25,12 +25,10 @@ from growlm.pipeline.plan import Plan
 from growlm.pipeline.preparing import facts_of
 from growlm.pipeline.recomputing import checkpointing_words
 from growlm.pipeline.stageplan import StagePlan
-from growlm.pipeline.tasking import Marked, contamination, marked
+from growlm.pipeline.tasking import Marked, contamination, marked, task_view
 from growlm.recipe.sections import Source
-from growlm.report.frozen import MeanView
 from growlm.report.view import (
     ApartView,
-    BaselineView,
     BenchmarkView,
     CertificateView,
     ComparisonView,
@@ -59,9 +57,6 @@ from growlm.runlog import (
 )
 from growlm.training.spikes import UNDONE
 
-TASK_METRICS = ("acc", "acc_norm", "log_likelihood_nats")
-"""What the log makes of a task's examples; of all else that they hold it makes nothing."""
-
 
 def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
     """Return what the log of a run shows, of stages finished or not."""
@@ -81,7 +76,7 @@ def run_view(plan: Plan, folder: RunFolder, *, version: str) -> RunView:
         sources=tuple(_source(source, folder) for source in experiment.source),
         stages=stages,
         document_cap=experiment.evaluate.documents,
-        baselines=tuple(BaselineView(**each.model_dump()) for each in experiment.baseline),
+        baselines=baseline_views(plan, folder),
         contamination=contamination(plan, folder),
     )
 
@@ -200,16 +195,6 @@ def _skipped(records: Sequence[AnyRecord]) -> dict[str, tuple[int, ...]]:
         why: tuple(sorted(step for step, other in whys.items() if other == why))
         for why in sorted({*whys.values()})
     }
-
-
-def task_view(score: TaskScore) -> TaskView:
-    """Return a task's scores as the report shows them: the mean of each metric that it knows."""
-    known = [metric for metric in TASK_METRICS if metric in score.examples[0].values]
-    means = {metric: score.mean(metric) for metric in known}
-    return TaskView(
-        task=score.task,
-        scores={metric: MeanView(**asdict(mean)) for metric, mean in means.items()},
-    )
 
 
 def _exposure(path: Path) -> ExposureView | None:
@@ -396,7 +381,7 @@ def _evaluations(folder: RunFolder, stage: str) -> tuple[EvaluationView, ...]:
     if not path.is_file():
         return ()
     values: list[Mapping[str, object]] = read_json(path)
-    tasks = marked(folder, stage)
+    tasks = marked(folder.tasks(stage))
     try:
         found = [EvaluationView.model_validate(each) for each in values]
         return tuple(each.model_copy(update={"tasks": _tasks(each, tasks)}) for each in found)

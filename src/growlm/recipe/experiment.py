@@ -81,7 +81,7 @@ class Experiment(Section, frozen=True):
     """The evaluation."""
 
     baseline: tuple[Baseline, ...] = ()
-    """Published models to stand beside the run's own in the log, if any."""
+    """Other models to stand beside the run's own in the log, published or scored here, if any."""
 
     study: Study | None = None
     """The grid of runs that ``growlm study`` makes of the recipe; no other command asks for it."""
@@ -120,6 +120,7 @@ def crosscheck(experiment: Experiment) -> None:
     _unique([source.name for source in experiment.source], "source")
     _unique([stage.name for stage in experiment.stage], "stage")
     _unique([each.name for each in experiment.baseline], "baseline")
+    _check_baselines(experiment.baseline)
     for position, stage in enumerate(experiment.stage):
         earlier = experiment.stage[:position]
         _check_parent(stage, earlier)
@@ -199,6 +200,19 @@ def _unique(names: Sequence[str], kind: str) -> None:
         if names.count(name) > 1:
             raise RecipeError(
                 f"{kind} names to differ", got=f"'{name}' twice", fix=f"renaming one {kind}"
+            )
+
+
+def _check_baselines(baselines: Sequence[Baseline]) -> None:
+    """Refuse checkpoints whose scores would lie in one folder."""
+    found: dict[str, str] = {}
+    for each in baselines:
+        other = found.setdefault(each.folder, each.name) if each.checkpoint else each.name
+        if other != each.name:
+            raise RecipeError(
+                "baselines with a checkpoint to differ in the letters and digits of their names",
+                got=f"'{other}' and '{each.name}'",
+                fix="renaming one baseline",
             )
 
 

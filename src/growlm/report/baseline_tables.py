@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from growlm.report.baselines import (
-    COMPONENTS,
     NAMES,
-    PUBLISHED,
     Own,
     Score,
     baseline_score,
     compares,
     compares_bits,
     own_rows,
+    published,
 )
 from growlm.report.result_tables import CHECKPOINTS
 from growlm.report.view import BaselineView, RunView
@@ -50,7 +49,7 @@ def tasks(view: RunView) -> str:
         [_name(row), *(_score(row.scores.get(each), each[1]) for each in columns), *_tail(row)]
         for row in own
     ]
-    shown = [each for each in (*PUBLISHED, *view.baselines) if each.scores]
+    shown = [each for each in (*published(view), *view.baselines) if each.scores]
     verdicts = [compares(each, own) for each in shown]
     theirs = [
         [
@@ -68,12 +67,12 @@ def components(view: RunView) -> str:
     own = [row for row in own_rows(view) if row.bits]
     if not own:
         return ""
-    brought = [name for each in view.baselines for name in each.bits_per_byte]
-    columns = tuple(dict.fromkeys((*COMPONENTS, *brought)))
+    names = [name for each in (*published(view), *view.baselines) for name in each.bits_per_byte]
+    columns = tuple(dict.fromkeys(names))
     ours = [
         [_name(row), *(_bits(row.bits.get(each)) for each in columns), *_tail(row)] for row in own
     ]
-    shown = [each for each in (*PUBLISHED, *view.baselines) if each.bits_per_byte]
+    shown = [each for each in (*published(view), *view.baselines) if each.bits_per_byte]
     verdicts = [compares_bits(each, own, view.document_cap) for each in shown]
     theirs = [
         [
@@ -148,4 +147,6 @@ def _bits(score: Score | None) -> str:
 
 def _published(baseline: BaselineView, component: str) -> str:
     value = baseline.bits_per_byte.get(component)
-    return NOTHING if value is None else number(value, 4)
+    if value is None:
+        return NOTHING
+    return _bits(Score(value=value, stderr=baseline.bits_per_byte_stderr.get(component)))

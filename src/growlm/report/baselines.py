@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from growlm.report.view import BaselineView, EvaluationView, RunView, StageView
+from growlm.report.view import BaselineView, EvaluationView, RunView, StageView, TaskView
 
 EXAMPLES: Mapping[str, int] = {"lambada_openai": 5_153, "piqa": 1_838, "hellaswag": 10_042}
 """Examples of the tasks that published tables have, in full."""
@@ -99,20 +99,25 @@ def own_rows(view: RunView) -> tuple[Own, ...]:
     """Return every scored checkpoint of a run that has scores of tasks or of components."""
     names = _components(view)
     found = [
-        Own(stage=stage, evaluation=each, scores=task_scores(each), bits=_own_bits(each, names))
+        Own(
+            stage=stage,
+            evaluation=each,
+            scores=task_scores(each.tasks),
+            bits=_own_bits(each, names),
+        )
         for stage in view.stages
         for each in stage.evaluations
     ]
     return tuple(own for own in found if own.scores or own.bits)
 
 
-def task_scores(evaluation: EvaluationView) -> dict[tuple[str, str], Score]:
+def task_scores(tasks: Sequence[TaskView]) -> dict[tuple[str, str], Score]:
     """Return the scores of tasks; the mean log-likelihood of a last word as a perplexity.
 
     The perplexity's standard error is the mean's by the slope of exp.
     """
     found: dict[tuple[str, str], Score] = {}
-    for task in evaluation.tasks:
+    for task in tasks:
         for metric, mean in task.scores.items():
             if metric != "log_likelihood_nats":
                 found[task.task, metric] = Score(value=mean.value, stderr=mean.stderr)
@@ -123,10 +128,12 @@ def task_scores(evaluation: EvaluationView) -> dict[tuple[str, str], Score]:
 
 
 def baseline_score(baseline: BaselineView, task: str, metric: str) -> Score | None:
-    """Return a published score, an accuracy's error being that of as many examples as it has."""
+    """Return a baseline's score; a published accuracy has the error of as many examples."""
     value = baseline.scores.get(task, {}).get(metric)
     if value is None:
         return None
+    if baseline.here:
+        return Score(value=value, stderr=baseline.errors.get(task, {}).get(metric))
     examples = EXAMPLES.get(task) if metric in {"acc", "acc_norm"} else None
     return Score(
         value=value, stderr=math.sqrt(value * (1 - value) / examples) if examples else None
@@ -139,6 +146,8 @@ def compares(baseline: BaselineView, own: Sequence[Own]) -> str:
     ours = {key for row in own for key in row.scores}
     if not theirs & ours:
         return "no: no task and metric in common"
+    if baseline.here:
+        return _here(baseline, [row for row in own if row.scores])
     part = {
         (found.count, EXAMPLES[task.task])
         for row in own
@@ -158,12 +167,33 @@ def compares_bits(baseline: BaselineView, own: Sequence[Own], cap: int) -> str:
     if not any(name in row.bits for row in own for name in baseline.bits_per_byte):
         return "no: no component in common"
     rows = [row for row in own if row.bits]
+    if baseline.here:
+        return _here(baseline, rows)
     capped = any(row.evaluation.capped for row in rows)
     theirs = "all of them" if baseline.documents is None else f"at most {baseline.documents:,}"
     differs = capped and baseline.documents != cap
     caps = [f"{theirs} were scored, of ours at most {cap:,}"] if differs else []
     reasons = [*caps, *_contexts(baseline, rows)]
     return "on the same documents" if not reasons else f"{_ROUGHLY}: {'; '.join(reasons)}"
+
+
+def published(view: RunView) -> tuple[BaselineView, ...]:
+    """Return the published rows that have something to stand beside: tasks, or components."""
+    own = own_rows(view)
+    shown = {
+        "scores": any(row.scores for row in own),
+        "bits_per_byte": any(name in COMPONENTS for row in own for name in row.bits),
+    }
+    return tuple(
+        each for each in PUBLISHED if any(shown[key] and getattr(each, key) for key in shown)
+    )
+
+
+def _here(baseline: BaselineView, own: Sequence[Own]) -> str:
+    """Return what to say of scores that were found on the same questions and documents."""
+    if baseline.context in {row.evaluation.context for row in own}:
+        return "run here"
+    return f"run here: {_contexts(baseline, own)[0]}"
 
 
 def _contexts(baseline: BaselineView, own: Sequence[Own]) -> list[str]:
@@ -181,6 +211,15 @@ def spelled(name: str) -> str:
     """
     letters = "".join(each for each in name.lower() if each.isalnum()).removeprefix("pile")
     return _SPELLINGS.get(letters, letters)
+
+
+def component_of(source: str) -> str:
+    """Return the component that a source is called after, or the source's own name.
+
+    >>> component_of("pile-wikipedia"), component_of("docs")
+    ('Pile Wikipedia', 'docs')
+    """
+    return next((name for name in COMPONENTS if spelled(name) == spelled(source)), source)
 
 
 def _components(view: RunView) -> dict[str, str]:

@@ -185,7 +185,7 @@ def _all_scores(evaluation: EvaluationView) -> dict[tuple[str, str], Score]:
         (f"{source}, held out", "bits_per_byte"): Score(value=bits, stderr=errors.get(source))
         for source, bits in evaluation.bits_per_byte.items()
     }
-    return {**held_out, **task_scores(evaluation)}
+    return {**held_out, **task_scores(evaluation.tasks)}
 
 
 def _opening(facts: Card) -> str:

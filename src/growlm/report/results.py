@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from growlm.report.accounts import Account, accounts
-from growlm.report.baselines import PUBLISHED, Score, own_rows, task_scores
+from growlm.report.baselines import Score, published, task_scores
 from growlm.report.curves import final_loss
 from growlm.report.frozen import View
 from growlm.report.ledger import saving
@@ -96,7 +96,7 @@ def results(view: RunView) -> Results:
         final_losses={name: loss for name, loss in ends.items() if loss is not None},
         scores=tuple(score for stage in view.stages for score in _scores(stage)),
         ledger=tuple(row for account in accounts(view) for row in _costs(account)),
-        published=PUBLISHED if own_rows(view) else (),
+        published=published(view),
         notes=tuple(
             NoteResult(topic=note.topic, text=" ".join(note.sentences)) for note in raised(view)
         ),
@@ -138,7 +138,7 @@ def _scores(stage: StageView) -> list[ScoreResult]:
                 value=score.value,
                 stderr=score.stderr,
             )
-            for (task, metric), score in {**own, **task_scores(each)}.items()
+            for (task, metric), score in {**own, **task_scores(each.tasks)}.items()
         ]
     return found
 

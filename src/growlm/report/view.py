@@ -335,7 +335,7 @@ class StageView(View, frozen=True):
 
 
 class BaselineView(View, frozen=True):
-    """Scores of a model that somebody published, to stand beside a run's own."""
+    """Scores of another model, published or found here, to stand beside a run's own."""
 
     name: str
     """What the model is called."""
@@ -352,6 +352,12 @@ class BaselineView(View, frozen=True):
     """Tokens that the model could see; None where nobody says."""
     remark: str = ""
     """What its reader should know, plain text."""
+    here: bool = False
+    """Whether the run itself scored it, on the questions and documents of its own checkpoints."""
+    errors: Mapping[str, Mapping[str, float]] = {}
+    """Standard errors of the scores, by task and metric, where it was scored here."""
+    bits_per_byte_stderr: Mapping[str, float] = {}
+    """Standard errors of the bits per byte, by component, where they were found."""
 
 
 class RunView(View, frozen=True):

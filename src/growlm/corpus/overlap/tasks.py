@@ -1,6 +1,7 @@
 """Benchmarks by the names of lm-evaluation-harness: what its tasks ask and what they expect."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, Protocol, cast, runtime_checkable
 
 from growlm.base.errors import CorpusError, GrowlmError
@@ -97,8 +98,11 @@ def load(word: str) -> Task:
         raise missing("lm_eval", extra="eval", purpose=f"read the task {word}") from error
     manager = cast(Any, tasks).TaskManager()
     if word not in manager.all_tasks:
+        close = get_close_matches(word, cast(list[str], manager.all_tasks), n=1)
         raise CorpusError(
-            "a task of lm-evaluation-harness", got=f"'{word}'", fix="lm_eval --tasks list"
+            "a task of lm-evaluation-harness",
+            got=f"'{word}'",
+            fix=close[0] if close else "lm_eval --tasks list",
         )
     try:
         found: dict[str, Task] = manager.load([word])["tasks"]
