@@ -22,7 +22,7 @@ from growlm.pipeline.examining import (
     examine_all,
     measures,
 )
-from growlm.pipeline.papers import Paper, harness_papers, task_papers, text_papers
+from growlm.pipeline.papers import Paper, Request, papers_of
 from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
 from growlm.pipeline.tasking import held_against
@@ -212,11 +212,16 @@ def _tell(results: Results, options: argparse.Namespace) -> None:
 
 
 def _papers(options: argparse.Namespace) -> Sequence[Paper]:
-    if options.text:
-        return text_papers(options.text, text_field=options.text_field, documents=options.documents)
-    if options.data is None:
-        return harness_papers(options.tasks, limit=options.limit)
-    return task_papers(options.tasks, options.data, limit=options.limit)
+    return papers_of(
+        Request(
+            tasks=options.tasks,
+            data=options.data,
+            texts=tuple(options.text),
+            text_field=options.text_field,
+            limit=options.limit,
+            documents=options.documents,
+        )
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:

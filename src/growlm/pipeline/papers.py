@@ -38,6 +38,39 @@ class Paper:
     """Whether there were more documents than are scored."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What models are to be scored on: tasks, or texts."""
+
+    tasks: tuple[str, ...]
+    """Names, or paths of task files."""
+    data: Path | None
+    """Where the tasks' data lie; they come from lm-evaluation-harness when None."""
+    texts: tuple[Path, ...]
+    """Files of texts, where there are no tasks."""
+    text_field: str
+    limit: int | None
+    """Rows of each task, at most."""
+    documents: int | None
+    """Documents of each text, at most."""
+
+
+def papers_of(request: Request) -> list[Paper]:
+    """Return what is asked for as papers.
+
+    Raises:
+        EvaluationError: A task has no file, or its data are not as it says, or a text has no text.
+        CorpusError: A file cannot be read, or the harness is not there.
+    """
+    if request.texts:
+        return text_papers(
+            request.texts, text_field=request.text_field, documents=request.documents
+        )
+    if request.data is None:
+        return harness_papers(request.tasks, limit=request.limit)
+    return task_papers(request.tasks, request.data, limit=request.limit)
+
+
 def task_papers(names: Sequence[str], data: Path, *, limit: int | None) -> list[Paper]:
     """Return tasks as papers, from local files.
 

@@ -20,7 +20,7 @@ from growlm.pipeline.open import plan_of
 from growlm.pipeline.plan import Plan
 from growlm.recipe.read import read
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).parents[1] / "recipes"
 SHIPPED = sorted(RECIPES.glob("*.toml"))
 END = "<|endoftext|>"
 
