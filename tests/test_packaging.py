@@ -79,3 +79,8 @@ def test_the_image_copies_what_is_there() -> None:
     copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
     assert "src" in copied
     assert all((ROOT / each).exists() for each in copied)
+
+
+def test_the_image_takes_the_torch_that_the_package_asks_for() -> None:
+    asked = next(each for each in PROJECT["project"]["dependencies"] if each.startswith("torch>"))
+    assert f'"{asked}"' in (ROOT / "Dockerfile").read_text(encoding="utf-8")

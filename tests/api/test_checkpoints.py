@@ -55,7 +55,7 @@ def test_averages_imports_and_exports_work_from_python(base: Path, tmp_path: Pat
     other = shutil.copytree(base, tmp_path / "other")
     mean = package.average([package.load(base), other], out=tmp_path / "mean")
     assert package.export(mean, tmp_path / "hf", license_id="mit").family == "MPT"
-    assert "license: mit" in (tmp_path / "hf" / "README.md").read_text(encoding="utf-8")
+    assert 'license: "mit"' in (tmp_path / "hf" / "README.md").read_text(encoding="utf-8")
     assert package.inspect(mean)["shape"]["layers"] == mean.config.layers
     back = package.import_folder(tmp_path / "hf", tmp_path / "back")
     assert back.config == package.load(tmp_path / "hf").config

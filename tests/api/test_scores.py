@@ -28,10 +28,13 @@ def test_texts_are_those_that_the_command_writes(growlm, base: Path):
 def test_texts_are_scored_as_the_command_scores_them(growlm, base: Path, tmp_path: Path):
     text = tmp_path / "held.txt"
     text.write_text("the river of the garden and the thunder", encoding="utf-8")
-    (found,) = package.examine(base, text=[text], out=tmp_path / "a")
-    told = growlm("evaluate", base, "--text", text, "--out", tmp_path / "b", "--json")
-    (line,) = told.stdout.splitlines()
-    assert found.as_dict()["bits_per_byte"] == json.loads(line)["bits_per_byte"]
+    found = package.examine(base, text=[text], context=["1x"], out=tmp_path / "a")
+    words = ("--text", text, "--context", "1x", "--out", tmp_path / "b", "--json")
+    lines = growlm("evaluate", base, *words).stdout.splitlines()
+    assert [each.as_dict()["bits_per_byte"] for each in found] == [
+        json.loads(line)["bits_per_byte"] for line in lines
+    ]
+    assert len(lines) == 1
     with pytest.raises(RecipeError, match="expected tasks or text; got neither"):
         package.examine(base)
     with pytest.raises(RecipeError, match="expected tasks or text; got both"):
@@ -56,7 +59,8 @@ def test_overlaps_are_told_and_given(tmp_path: Path):
         out=tmp_path / "out",
         tell=told.append,
     )
-    assert found == json.loads((tmp_path / "out" / "overlap.json").read_text(encoding="utf-8"))
+    kept = json.loads((tmp_path / "out" / "overlap.json").read_text(encoding="utf-8"))
+    assert json.loads(json.dumps(found)) == kept
     assert [each["benchmark"] for each in found["overlaps"]] == ["quiz"]
     assert told
 
@@ -65,9 +69,10 @@ def test_the_page_is_the_command_s_and_closes(base: Path, monkeypatch: pytest.Mo
     served = MagicMock(return_value=(MagicMock(), "http://127.0.0.1:7861"))
     monkeypatch.setattr(playground, "gradio", MagicMock())
     monkeypatch.setattr(playground, "serve", served)
-    package.play(base, package.load(base), port=7861, no_compile=True).close()
+    grown = base.parents[2] / "grown/training/final"
+    package.play(base, package.load(grown), port=7861, no_compile=True).close()
     writers, options = served.call_args.args[0], served.call_args.kwargs
-    assert len({each.name for each in writers}) == 2
+    assert [each.name for each in writers] == ["base", "grown"]
     assert options == {"port": 7861, "opened": False}
 
 

@@ -45,7 +45,7 @@ def test_a_folder_without_a_model_is_refused_before_the_page_opens(
     refusal, served, monkeypatch, tmp_path
 ):
     monkeypatch.undo()
-    monkeypatch.setattr(play, "gradio", served.gradio)
+    monkeypatch.setattr(playground, "gradio", served.gradio)
     line = refusal("play", tmp_path)
     assert line.startswith("expected a checkpoint's folder, with checkpoint.json in it")
     served.serve.assert_not_called()
