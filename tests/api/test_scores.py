@@ -30,11 +30,10 @@ def test_texts_are_scored_as_the_command_scores_them(growlm, base: Path, tmp_pat
     text.write_text("the river of the garden and the thunder", encoding="utf-8")
     found = package.examine(base, text=[text], context=["1x"], out=tmp_path / "a")
     words = ("--text", text, "--context", "1x", "--out", tmp_path / "b", "--json")
-    lines = growlm("evaluate", base, *words).stdout.splitlines()
-    assert [each.as_dict()["bits_per_byte"] for each in found] == [
-        json.loads(line)["bits_per_byte"] for line in lines
-    ]
-    assert len(lines) == 1
+    lines = map(json.loads, growlm("evaluate", base, *words).stdout.splitlines())
+    said = [line["bits_per_byte"] for line in lines if "bits_per_byte" in line]
+    assert [each.as_dict()["bits_per_byte"] for each in found] == said
+    assert len(said) == 1
     with pytest.raises(RecipeError, match="expected tasks or text; got neither"):
         package.examine(base)
     with pytest.raises(RecipeError, match="expected tasks or text; got both"):
