@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,9 @@ def test_a_plan_is_the_command_s(growlm, finished: Path):
         ({"peak_flops": 1e12}, "--mfu beside --peak-flops"),
     ],
 )
-def test_a_machine_that_cannot_be_is_one_line(finished: Path, changes, line):
+def test_a_machine_that_cannot_be_is_one_line(finished: Path, changes: Any, line: str):
     with pytest.raises(RecipeError, match=line):
-        package.plan(finished / "tiny.toml", **{"device_memory": "1GiB", **changes})
+        package.plan(finished / "tiny.toml", **({"device_memory": "1GiB"} | changes))
 
 
 def test_runs_are_watched_and_written_up(again: Path, monkeypatch):
