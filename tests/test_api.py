@@ -3,38 +3,24 @@
 import inspect
 import re
 import runpy
-import shutil
+from collections.abc import Callable
+from importlib import import_module  # noqa: TID251 - a command is found by its name
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
 import growlm as package
-from growlm import api
-from growlm.base.errors import CheckpointError, EvaluationError, FolderError, RecipeError
-from growlm.cli.grow import add_arguments
 from growlm.cli.main import COMMANDS
 from growlm.cli.parser import Parser
-from growlm.pipeline.events import Skipped
 
 ROOT = Path(__file__).parents[1]
 
-FROM_PYTHON = {
-    "run": api.Recipe.run,
-    "check": api.Recipe.check,
-    "prepare": api.Recipe.prepare,
-    "train": api.train,
-    "grow": api.grow,
-    "certify": api.certify,
-    "shrink": api.shrink,
-    "average": api.average,
-    "evaluate": api.evaluate,
-    "log": api.log,
-    "import": api.import_folder,
-    "export": api.Checkpoint.export,
-    "inspect": api.Checkpoint.inspect,
-}
-"""Commands that have a function."""
+NOT_FROM_PYTHON = {"completion": "it is a shell's"}
+"""Commands without a function, and why."""
+
+BESIDE_THE_COMMANDS = {"Checkpoint", "Probe", "Recipe", "examine", "load"}
+"""Names that are no command's: what functions take and give, and the other half of evaluate."""
 
 
 def test_the_root_names_what_it_offers_and_nothing_else_by_it():
@@ -44,110 +30,66 @@ def test_the_root_names_what_it_offers_and_nothing_else_by_it():
         _ = package.shrimp
 
 
-def test_functions_go_by_the_commands_names():
-    assert set(FROM_PYTHON) <= set(COMMANDS)
-    for name, function in FROM_PYTHON.items():
-        assert function.__name__.removesuffix("_folder") == name
+def test_every_command_has_a_function_of_its_name_and_takes_keywords():
+    names = {name.removesuffix("_folder") for name in package.__all__}
+    assert names - BESIDE_THE_COMMANDS == set(COMMANDS) - set(NOT_FROM_PYTHON)
+    assert set(NOT_FROM_PYTHON) < set(COMMANDS)
+    for name in set(package.__all__) - BESIDE_THE_COMMANDS:
+        function = getattr(package, name)
+        parameters = inspect.signature(function).parameters.values()
+        assert sum(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters) <= 2, name
+        assert "Raises:" in function.__doc__ or name in {"doctor", "schema"}
+
+
+def options_of(command: str) -> dict[str, Any]:
+    """Return the options of a command and their defaults, but for those that print."""
+    parser = Parser(command, description="")
+    import_module(f"growlm.cli.{command}").add_arguments(parser)
+    unheard = {"help", "quiet", "json", "grace", "max_wall", "patience"}
+    return {
+        each.dest: tuple(each.default) if isinstance(each.default, list) else each.default
+        for each in parser._actions
+        if each.option_strings and each.dest not in unheard
+    }
+
+
+def keywords_of(function: Callable[..., Any]) -> dict[str, Any]:
+    return {
+        name: each.default
+        for name, each in inspect.signature(function).parameters.items()
+        if each.kind is inspect.Parameter.KEYWORD_ONLY
+    }
 
 
 def test_grow_takes_what_the_command_takes_with_the_same_defaults():
-    parser = Parser("grow", description="")
-    add_arguments(parser)
-    actions = [each for each in parser._actions if each.dest not in {"help", "quiet", "json"}]
-    said = {
-        each.dest: tuple(each.default) if isinstance(each.default, list) else each.default
-        for each in actions
-        if each.option_strings
-    }
-    parameters = inspect.signature(api.grow).parameters
-    taken = {
-        name: each.default
-        for name, each in parameters.items()
-        if each.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    assert taken == said
+    assert keywords_of(package.grow) == options_of("grow")
 
 
-@pytest.fixture
-def base(finished: Path) -> Path:
-    return finished / "run/stages/base/training/final"
-
-
-def test_a_checkpoint_is_loaded_with_its_weights_and_its_tokenizer(base: Path):
-    loaded = package.load(str(base))
-    model, tokenizer = loaded.model(), loaded.tokenizer
-    ids = tokenizer.encode(["the river of the garden"])
-    assert tokenizer.decode(ids[0]) == "the river of the garden"
-    with torch.no_grad():
-        logits = model.logits(torch.tensor(ids))
-    assert logits.shape == (1, len(ids[0]), loaded.config.vocab_size)
-    assert not model.training
-    assert loaded.inspect()["stage"] == "base"
-    assert loaded.certificate is None
-
-
-def test_a_child_grown_from_python_is_the_one_that_the_command_grows(
-    growlm, base: Path, tmp_path: Path
-):
-    child = package.grow(base, tmp_path / "a" / "child", layers=2, mlp=96, seed=3)
-    words = ("--layers", 2, "--mlp", 96, "--seed", 3)
-    assert growlm("grow", base, tmp_path / "b" / "child", *words).returncode == 0
-    other = package.load(tmp_path / "b" / "child")
-    assert child.config == other.config
-    assert child.certificate == other.certificate
-    assert child.inspect()["files"] == other.inspect()["files"]
-    assert api.certify(base, child).certificate == child.certificate
-
-
-def test_an_exact_child_scores_as_its_parent_and_gives_it_back(base: Path, tmp_path: Path):
-    run = base.parents[3]
-    child = package.grow(base, tmp_path / "child", layers=3, depth="insert", run=run)
-    one, *_ = package.evaluate(base)
-    other, *_ = package.evaluate(child, run=run)
-    assert other.bits_per_byte == pytest.approx(one.bits_per_byte, rel=1e-5)
-    assert api.shrink(child, tmp_path / "parent").child_tokens == 0
-    assert package.load(tmp_path / "parent").config == package.load(base).config
-
-
-def test_a_finished_run_is_checked_and_run_from_python(again: Path):
-    recipe = package.Recipe(again / "tiny.toml")
-    assert recipe.out == Path("runs/tiny")
-    told = []
-    assert recipe.run(out=again / "run", tell=told.append) == again / "run"
-    assert {type(each) for each in told} == {Skipped}
-    assert [stage.name for stage in recipe.check(out=again / "run").stages] == [
-        "base",
-        "grown",
-        "scratch",
-    ]
-    base = package.train(recipe, stage="base", out=again / "run")
-    assert base.path == again / "run/stages/base/training/final"
-
-
-def test_averages_imports_and_exports_work_from_python(base: Path, tmp_path: Path):
-    other = shutil.copytree(base, tmp_path / "other")
-    mean = api.average([package.load(base), other], out=tmp_path / "mean")
-    assert mean.export(tmp_path / "hf").family == "MPT"
-    back = api.import_folder(tmp_path / "hf", tmp_path / "back")
-    assert back.config == package.load(tmp_path / "hf").config
-    assert (back.config.layers, back.config.width) == (mean.config.layers, mean.config.width)
-
-
-def test_mistakes_are_the_commands_own(finished: Path, base: Path, tmp_path: Path):
-    with pytest.raises(RecipeError, match=r"expected a size of the child; got none\. Try layers="):
-        package.grow(base, tmp_path / "child")
-    with pytest.raises(FolderError, match="a run's folder"):
-        api.log(tmp_path)
-    with pytest.raises(CheckpointError, match="nowhere"):
-        package.load(tmp_path / "nowhere")
-    package.grow(base, tmp_path / "child", layers=2)
-    with pytest.raises(EvaluationError, match="a checkpoint inside a run's folder"):
-        package.evaluate(tmp_path / "child")
-    with pytest.raises(RecipeError, match="stage"):
-        package.train(package.Recipe(finished / "tiny.toml"), stage="bose", out=tmp_path / "run")
-    wrong = package.Recipe(finished / "tiny.toml", ("stage.base.tokens=many",))
-    with pytest.raises(RecipeError, match="tokens"):
-        _ = wrong.experiment
+@pytest.mark.parametrize(
+    ("command", "here"),
+    [
+        ("advise", {"run", "peak_lr", "batch", "seed"}),  # a Probe has them
+        ("average", set()),
+        ("check", {"overrides"}),  # a Recipe has them
+        ("exposure", {"examples"}),  # all of it is given
+        ("export", {"license"}),  # license_id: Python has a license of its own
+        ("generate", {"prompts"}),
+        ("log", set()),
+        ("overlap", {"sources", "against"}),
+        ("plan", {"overrides"}),
+        ("play", {"open"}),  # opened: Python has an open of its own
+        ("run", {"overrides"}),
+        ("shrink", set()),
+        ("study", {"overrides"}),
+        ("train", {"overrides"}),
+    ],
+)
+def test_functions_take_the_commands_options_with_the_same_defaults(command, here):
+    taken, said = keywords_of(getattr(package, command)), options_of(command)
+    assert said.keys() - here <= taken.keys()
+    for name in said.keys() & taken.keys():
+        unsaid = {None, inspect.Parameter.empty}
+        assert taken[name] == said[name] or {taken[name], said[name]} <= unsaid, name
 
 
 @pytest.fixture

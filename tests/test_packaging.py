@@ -1,5 +1,6 @@
 """Packaging: extras, what a wheel holds, a quick --help, and the files that hosts read."""
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ import yaml
 from growlm.base.version import VERSION
 from growlm.cli import demo
 from growlm.cli.parser import Parser
+from growlm.pipeline import open as opening
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -28,16 +30,23 @@ def test_the_extras_that_people_look_for_are_there() -> None:
     assert {"hf", "eval", "cluster", "web", "docs", "gpu"} <= set(extras)
 
 
+def test_its_commands_are_functions_that_are_there() -> None:
+    for place in PROJECT["project"]["scripts"].values():
+        module, _, name = place.partition(":")
+        tree = ast.parse((ROOT / "src" / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+        assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
 def test_a_wheel_carries_the_demo_s_recipe_where_the_command_looks_for_it() -> None:
     packed = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     ((here, there),) = packed.items()
     assert (ROOT / here).is_file()
-    assert ROOT / "src" / there == demo.PACKED
+    assert ROOT / "src" / there == opening.PACKED
 
 
 def test_the_demo_runs_outside_a_clone_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "PACKED", ROOT / demo.RECIPE)
+    monkeypatch.setattr(opening, "PACKED", ROOT / opening.DEMO)
     monkeypatch.setattr("growlm.cli.run.run", lambda options: len(options.recipe.name))
     assert demo.run(Parser("demo", description="").read([])) == len("demo.toml")
 
@@ -70,3 +79,8 @@ def test_the_image_copies_what_is_there() -> None:
     copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
     assert "src" in copied
     assert all((ROOT / each).exists() for each in copied)
+
+
+def test_the_image_takes_the_torch_that_the_package_asks_for() -> None:
+    asked = next(each for each in PROJECT["project"]["dependencies"] if each.startswith("torch>"))
+    assert f'"{asked}"' in (ROOT / "Dockerfile").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from growlm.cli import play
+from growlm.web import playground
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def served(monkeypatch):
     found = MagicMock()
     found.serve.return_value = (found.blocks, "http://127.0.0.1:7870")
     for name in ("gradio", "serve", "open_writer"):
-        monkeypatch.setattr(play, name, getattr(found, name))
+        monkeypatch.setattr(playground, name, getattr(found, name))
     monkeypatch.setattr(play, "Event", lambda: MagicMock(wait=found.wait))
     found.wait.side_effect = KeyboardInterrupt
     return found
@@ -44,7 +45,7 @@ def test_a_folder_without_a_model_is_refused_before_the_page_opens(
     refusal, served, monkeypatch, tmp_path
 ):
     monkeypatch.undo()
-    monkeypatch.setattr(play, "gradio", served.gradio)
+    monkeypatch.setattr(playground, "gradio", served.gradio)
     line = refusal("play", tmp_path)
     assert line.startswith("expected a checkpoint's folder, with checkpoint.json in it")
     served.serve.assert_not_called()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from growlm.base.errors import EvaluationError
+from growlm.base.errors import CorpusError, EvaluationError
 from growlm.evaluation.decoder import Decoder
 from growlm.evaluation.packing import Batch
 from growlm.evaluation.sitting import Sitting
@@ -189,3 +189,15 @@ def test_arguments_of_the_harness_seat_a_model(monkeypatch: pytest.MonkeyPatch):
         "overlap": 0,
         "batch_tokens": 64 * 512,
     }
+
+
+def test_the_harness_s_own_command_line_says_in_a_line_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone() -> None:
+        raise CorpusError("the package lm_eval", got="a Python without it", fix="pip install it")
+
+    monkeypatch.setattr(harness, "register", gone)
+    assert harness.main() == 1
+    said = "growlm: expected the package lm_eval; got a Python without it. Try pip install it.\n"
+    assert capsys.readouterr().err == said

@@ -180,14 +180,8 @@ def wish_of(options: argparse.Namespace) -> Wish:
     Raises:
         RecipeError: It names no size, or a layer map that no operator reads.
     """
-    sizes = {name: getattr(options, name) for name in SIZES}
-    if all(size is None for size in sizes.values()):
-        raise RecipeError("a size of the child", got="none", fix="--layers 12")
-    if options.layer_map is not None and "explicit" not in options.depth:
-        depths = ",".join(options.depth) or "none"
-        raise RecipeError("--depth explicit with --layer-map", got=depths, fix="--depth explicit")
     return Wish(
-        target=Target(**sizes),
+        target=Target(**{name: getattr(options, name) for name in SIZES}),
         depths=options.depth,
         operators=Operators(
             depth="",

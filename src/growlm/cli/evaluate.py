@@ -23,7 +23,7 @@ from growlm.pipeline.examining import (
     examine_all,
     measures,
 )
-from growlm.pipeline.papers import Paper, Shelf, text_papers
+from growlm.pipeline.papers import Paper, Request, papers_of
 from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
 from growlm.pipeline.seating import default_batch_tokens
@@ -228,9 +228,16 @@ def _tell(results: Results, options: argparse.Namespace) -> None:
 
 
 def _papers(options: argparse.Namespace) -> Sequence[Paper]:
-    if options.text:
-        return text_papers(options.text, text_field=options.text_field, documents=options.documents)
-    return Shelf().tasks(options.tasks, options.data, limit=options.limit)
+    return papers_of(
+        Request(
+            tasks=options.tasks,
+            data=options.data,
+            texts=tuple(options.text),
+            text_field=options.text_field,
+            limit=options.limit,
+            documents=options.documents,
+        )
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:

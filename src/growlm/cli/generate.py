@@ -3,13 +3,22 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from growlm.base.visible import visible
 from growlm.cli.parser import whole_number
-from growlm.pipeline.generating import ENDS, USUAL, Order, Piece, Writer, open_writer
+from growlm.pipeline.generating import (
+    ENDS,
+    USUAL,
+    Order,
+    Piece,
+    Text,
+    Writer,
+    open_writer,
+    write_all,
+)
 from growlm.report.words import plural
 
 
@@ -68,23 +77,15 @@ def run(options: argparse.Namespace) -> int:
     )
     writer = open_writer(options.checkpoint, compiled=not options.no_compile)
     prompts: list[str] = options.prompts
-    pieces = writer.write(prompts, order)
     if options.json:
-        for prompt, own in zip(prompts, _rows(pieces, len(prompts)), strict=True):
-            print(json.dumps(_object(writer, order, prompt, own)))
+        for text in write_all(writer, prompts, order):
+            print(json.dumps(_object(writer, order, text)))
     elif len(prompts) == 1:
-        _stream(prompts[0], pieces)
+        _stream(prompts[0], writer.write(prompts, order))
     else:
-        for prompt, own in zip(prompts, _rows(pieces, len(prompts)), strict=True):
-            _stream(prompt, iter(own))
+        for text in write_all(writer, prompts, order):
+            _stream(text.prompt, iter(text.pieces))
     return 0
-
-
-def _rows(pieces: Iterator[Piece], count: int) -> list[list[Piece]]:
-    rows: list[list[Piece]] = [[] for _ in range(count)]
-    for piece in pieces:
-        rows[piece.row].append(piece)
-    return rows
 
 
 def _stream(prompt: str, pieces: Iterator[Piece]) -> None:
@@ -104,11 +105,12 @@ def _rate(count: int, last: Piece) -> float:
     return count / last.seconds if last.seconds else 0.0
 
 
-def _object(writer: Writer, order: Order, prompt: str, pieces: Sequence[Piece]) -> dict[str, Any]:
+def _object(writer: Writer, order: Order, text: Text) -> dict[str, Any]:
+    pieces = text.pieces
     return {
         "checkpoint": writer.name,
-        "prompt": prompt,
-        "text": "".join(piece.text for piece in pieces),
+        "prompt": text.prompt,
+        "text": text.text,
         "seed": order.seed,
         "end": pieces[-1].end,
         "tokens_per_second": _rate(len(pieces), pieces[-1]),

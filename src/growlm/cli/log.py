@@ -4,11 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from growlm.base.errors import RecipeError
 from growlm.base.version import VERSION
 from growlm.cli import options as shared
 from growlm.cli.show import show
-from growlm.pipeline.comparing import compare
+from growlm.pipeline.comparing import check_place, compare
 from growlm.pipeline.events import Stop
 from growlm.pipeline.open import recorded_run
 from growlm.pipeline.run import log
@@ -31,14 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    several = len(options.runs) > 1
-    if several != (options.out is not None):
-        raise RecipeError(
-            "--out with several runs, and with them only",
-            got=f"{len(options.runs)} {'runs without' if several else 'run with'} --out",
-            fix="--out runs/together" if several else "removing --out, or naming another run",
-        )
-    if not several:
+    check_place(options.runs, options.out)
+    if len(options.runs) == 1:
         show(log(recorded_run(options.runs[0], stop=Stop(), version=VERSION)), options)
         return 0
     written = compare(options.runs, options.out, version=VERSION)

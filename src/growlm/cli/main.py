@@ -102,7 +102,8 @@ def _dispatch(words: list[str]) -> int:
 
     settle_allocator(os.environ)  # here, before torch can wake
     command = import_module(f"growlm.cli.{name}")
-    parser = Parser(name, description=COMMANDS[name].capitalize())
+    meaning = COMMANDS[name]
+    parser = Parser(name, description=meaning[0].upper() + meaning[1:])
     command.add_arguments(parser)
     return int(command.run(parser.read(words[1:])))
 

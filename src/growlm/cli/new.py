@@ -1,15 +1,12 @@
 """``growlm new``: a recipe with comments, from flags, or from the answers to a few questions."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from growlm.base.errors import RecipeError, StorageError
-from growlm.base.files import write_text
+from growlm.base.errors import RecipeError
 from growlm.cli.parser import count, whole_number
-from growlm.recipe.drafting import BUILTIN, SIZES, Draft, text_of
-from growlm.recipe.read import parse
+from growlm.recipe.drafting import BUILTIN, SIZES, Draft, check_absent, write
 
 ENOUGH = "20 for each parameter"
 """The answer for as many tokens as go well with the size."""
@@ -53,22 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     path: Path = options.recipe
-    if path.exists():
-        raise StorageError(f"no file at {path} yet", got="one", fix="another name for the recipe")
+    check_absent(path)  # before anybody is asked
     size = options.size or _answer(f"Size ({', '.join(SIZES)})", "--size", "124M")
     sources = options.source or _answer("Files of text", "--source", BUILTIN).split()
     draft = Draft(
         name=path.stem,
         size=size,
-        sources=tuple(_seen_from(path.parent, each) for each in sources),
+        sources=tuple(sources),
         tokens=options.tokens or _tokens(options),
         context=options.context,
         grown=not options.alone,
         control=options.control,
     )
-    text = text_of(draft)
-    parse(text.encode(), name=str(path))
-    write_text(path, text)
+    write(path, draft)
     print(f"{path}: growlm check {path}")
     return 0
 
@@ -90,10 +84,3 @@ def _answer(question: str, option: str, default: str) -> str:
         return input(f"{question} [{default}]: ").strip() or default
     except EOFError:
         raise missed from None
-
-
-def _seen_from(folder: Path, source: str) -> str:
-    """Return a path as a recipe in a folder must write it; addresses stay."""
-    if source == BUILTIN or "://" in source or Path(source).is_absolute():
-        return source
-    return os.path.relpath(source, folder)

@@ -122,18 +122,11 @@ def machine_of(options: argparse.Namespace) -> planning.Machine:
     Raises:
         RecipeError: They do not make whole nodes.
     """
-    node = options.devices_per_node or options.devices
-    if options.devices % node:
-        raise RecipeError(
-            f"--devices to be a multiple of --devices-per-node {node}",
-            got=str(options.devices),
-            fix=f"--devices {-(-options.devices // node) * node}",
-        )
     return planning.Machine(
         place=options.on,
         memory_bytes=options.device_memory,
         devices=options.devices,
-        node_devices=node,
+        node_devices=options.devices_per_node or options.devices,
         price_per_hour=options.price,
     )
 
@@ -144,11 +137,6 @@ def assumption_of(options: argparse.Namespace) -> planning.Assumption:
     Raises:
         RecipeError: A share of a peak that it does not name, or a peak of which it takes no share.
     """
-    if (options.mfu is None) != (options.peak_flops is None):
-        given, missing = ("--mfu", "--peak-flops 989e12")
-        if options.mfu is None:
-            given, missing = ("--peak-flops", "--mfu 0.4")
-        raise RecipeError(f"{missing.split()[0]} beside {given}", got="none", fix=missing)
     stated = options.tokens_per_second
     return planning.Assumption(
         tokens_per_second=None if stated is None else float(stated),

@@ -5,11 +5,7 @@ from pathlib import Path
 from threading import Event
 
 from growlm.cli.parser import whole_number
-from growlm.pipeline.generating import open_writer
-from growlm.web.columns import short_names
-from growlm.web.playground import gradio, serve
-
-PORT = 7860
+from growlm.web.playground import PORT, opened_page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    gradio()  # before anything is read
-    paths: list[Path] = options.checkpoints
-    writers = [
-        open_writer(path, name=name, compiled=not options.no_compile)
-        for path, name in zip(paths, short_names(paths), strict=True)
-    ]
-    blocks, address = serve(writers, port=options.port, opened=options.open)
+    blocks, address = opened_page(
+        options.checkpoints,
+        port=options.port,
+        opened=options.open,
+        compiled=not options.no_compile,
+    )
     told = f"{address} is open to this machine only, with nothing sent elsewhere; Ctrl-C ends it"
     print(told, flush=True)
     try:

@@ -49,7 +49,11 @@ AVERAGE = re.compile(r"average of (\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A child that somebody thinks of."""
+    """A child that somebody thinks of.
+
+    Raises:
+        RecipeError: It has no size, or a layer map that no operator reads.
+    """
 
     target: Target
     depths: tuple[str, ...]
@@ -62,6 +66,16 @@ class Wish:
     """Tokens that a scratch run of the child's shape would get."""
     parent_tokens: int | None
     """What the parent was trained on before it came here, if somebody knows."""
+
+    def __post_init__(self) -> None:
+        """Refuse a wish for nothing, and one that would not be heard."""
+        if self.target == Target():
+            raise RecipeError("a size of the child", got="none", fix="--layers 12")
+        if self.operators.layer_map is not None and "explicit" not in self.depths:
+            depths = ",".join(self.depths) or "none"
+            raise RecipeError(
+                "--depth explicit with --layer-map", got=depths, fix="--depth explicit"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

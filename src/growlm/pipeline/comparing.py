@@ -11,6 +11,21 @@ from growlm.pipeline.viewing import run_view
 from growlm.report.page import FILES, write_several
 
 
+def check_place(paths: Sequence[Path], out: Path | None) -> None:
+    """Refuse a place for the page of one run, which has its own, and none for that of several.
+
+    Raises:
+        RecipeError: As said.
+    """
+    several = len(paths) > 1
+    if several != (out is not None):
+        raise RecipeError(
+            "--out with several runs, and with them only",
+            got=f"{len(paths)} {'runs without' if several else 'run with'} --out",
+            fix="--out runs/together" if several else "removing --out, or naming another run",
+        )
+
+
 def compare(paths: Sequence[Path], out: Path, *, version: str) -> tuple[Path, ...]:
     """Write the page of several runs, and return its files.
 

@@ -150,6 +150,34 @@ class Writer:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A prompt, and what was written on behind it."""
+
+    prompt: str
+    pieces: tuple[Piece, ...]
+    """Its tokens; the last one says why it ends, and after how many seconds of all texts' work."""
+
+    @property
+    def text(self) -> str:
+        """What was written, without the prompt."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+def write_all(writer: Writer, prompts: Sequence[str], order: Order) -> tuple[Text, ...]:
+    """Write prompts on to their ends.
+
+    Raises:
+        EvaluationError: A prompt is longer than the learned positions.
+    """
+    rows: list[list[Piece]] = [[] for _ in prompts]
+    for piece in writer.write(prompts, order):
+        rows[piece.row].append(piece)
+    return tuple(
+        Text(prompt=prompt, pieces=tuple(row)) for prompt, row in zip(prompts, rows, strict=True)
+    )
+
+
 class _Clock:
     """Tokens as they come, and how long they took; what is done between them is not counted."""
 

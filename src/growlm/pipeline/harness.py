@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 
-from growlm.base.errors import EvaluationError
+from growlm.base.errors import EvaluationError, GrowlmError
 from growlm.base.files import digest_of
 from growlm.corpus.optional import missing
 from growlm.corpus.overlap.tasks import load
@@ -35,6 +35,7 @@ NAME = "growlm"
 
 CHUNK_TOKENS = 1 << 15
 """Tokens of requests that one rank scores together, unless those that begin alike have more."""
+
 
 @runtime_checkable  # the shape hook asks
 class Asked(Protocol):
@@ -156,14 +157,23 @@ def register() -> None:
         cast(Any, model_registry).register(NAME, target=kind)
 
 
-def main() -> None:
-    """Run the harness's own command line, with our models in it; it looks for no plugins itself."""
-    register()
-    from lm_eval.__main__ import (  # pyright: ignore[reportMissingImports]
-        cli_evaluate,  # pyright: ignore[reportUnknownVariableType]
-    )
+def main() -> int:
+    """Run the harness's own command line, with our models in it, and return its exit code.
 
-    cast(Any, cli_evaluate)()
+    Up to 0.4.13 it knows the models of its own table alone and looks for no plugins, so that
+    ``lm_eval`` itself cannot find ours, whatever is installed.
+    """
+    try:
+        register()
+        from lm_eval.__main__ import (  # pyright: ignore[reportMissingImports]
+            cli_evaluate,  # pyright: ignore[reportUnknownVariableType]
+        )
+
+        cast(Any, cli_evaluate)()
+    except GrowlmError as error:
+        sys.stderr.write(f"growlm: {error}\n")
+        return error.exit_code
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

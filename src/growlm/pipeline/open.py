@@ -16,6 +16,26 @@ from growlm.recipe.read import read
 from growlm.training.device import deterministic_algorithms
 from growlm.training.parallel import ALONE, World
 
+DEMO = Path("recipes/demo.toml")
+"""The demo's recipe in a clone."""
+
+PACKED = Path(__file__).parents[1] / "cli" / "demo.toml"
+"""The same in a wheel; pyproject.toml puts it there."""
+
+
+def demo_recipe() -> Path:
+    """Return the demo's recipe, of the clone that this is, or of the wheel.
+
+    Raises:
+        FolderError: It is neither.
+    """
+    found = next((path for path in (DEMO, PACKED) if path.is_file()), None)
+    if found is None:
+        raise FolderError(
+            f"{DEMO} in this folder", got=str(Path.cwd()), fix="growlm demo in a clone of growlm"
+        )
+    return found
+
 
 def plan_of(recipe: Path, overrides: Sequence[str]) -> Plan:
     """Return the plan of a recipe's file.

@@ -111,6 +111,37 @@ def _harness_paper(name: str, limit: int | None) -> Paper:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What models are to be scored on: tasks, or texts."""
+
+    tasks: tuple[str, ...]
+    """Names, or paths of task files."""
+    data: Path | None
+    """Where the tasks' data lie; they come from lm-evaluation-harness when None."""
+    texts: tuple[Path, ...]
+    """Files of texts, where there are no tasks."""
+    text_field: str
+    limit: int | None
+    """Rows of each task, at most."""
+    documents: int | None
+    """Documents of each text, at most."""
+
+
+def papers_of(request: Request) -> list[Paper]:
+    """Return what is asked for as papers.
+
+    Raises:
+        EvaluationError: A task has no file, or its data are not as it says, or a text has no text.
+        CorpusError: A file cannot be read, or the harness is not there.
+    """
+    if request.texts:
+        return text_papers(
+            request.texts, text_field=request.text_field, documents=request.documents
+        )
+    return Shelf().tasks(request.tasks, request.data, limit=request.limit)
+
+
 def text_papers(paths: Sequence[Path], *, text_field: str, documents: int | None) -> list[Paper]:
     """Return files of texts as papers: JSON lines, plain text or parquet, packed or not.
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from growlm.base.errors import RecipeError
 from growlm.base.units import format_bytes
 from growlm.model.cost import training_flops_per_token
 from growlm.model.loss import CHUNK_TOKENS
@@ -66,7 +67,11 @@ _LEVELS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What a run is planned on: devices of one kind."""
+    """What a run is planned on: devices of one kind.
+
+    Raises:
+        RecipeError: They do not make whole nodes.
+    """
 
     place: Place
     memory_bytes: int
@@ -77,10 +82,24 @@ class Machine:
     price_per_hour: float | None
     """Of each device."""
 
+    def __post_init__(self) -> None:
+        """Refuse a node that is not whole."""
+        node = self.node_devices
+        if self.devices % node:
+            raise RecipeError(
+                f"--devices to be a multiple of --devices-per-node {node}",
+                got=str(self.devices),
+                fix=f"--devices {-(-self.devices // node) * node}",
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumption:
-    """The speed that somebody states or assumes, where no run log knows it."""
+    """The speed that somebody states or assumes, where no run log knows it.
+
+    Raises:
+        RecipeError: A share of a peak that it does not name, or a peak of which it takes no share.
+    """
 
     tokens_per_second: float | None
     """Of each device."""
@@ -88,6 +107,15 @@ class Assumption:
     """Model FLOPs utilisation: a share of the device's peak."""
     peak_flops: float | None
     """FLOPs per second of each device, at most."""
+
+    def __post_init__(self) -> None:
+        """Refuse one of the two that say a speed together."""
+        if (self.mfu is None) == (self.peak_flops is None):
+            return
+        given, missing = ("--mfu", "--peak-flops 989e12")
+        if self.mfu is None:
+            given, missing = ("--peak-flops", "--mfu 0.4")
+        raise RecipeError(f"{missing.split()[0]} beside {given}", got="none", fix=missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,18 @@
 """Drafts: a whole recipe with comments, from a size, some files and a number of tokens."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
-from growlm.base.errors import RecipeError, nearest
+from growlm.base.errors import RecipeError, StorageError, nearest
+from growlm.base.files import write_text
 from growlm.base.units import format_count, parse_count
+from growlm.recipe.read import parse
 
 TOKENS_PER_PARAMETER = 20
 """About what Chinchilla trains on (arXiv:2203.15556, Table 3)."""
@@ -23,72 +27,27 @@ BUILTIN = "builtin"
 """The word for the text that every Python carries."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class Size(NamedTuple):
     """A size with what goes well with it."""
 
     layers: int
     heads: int
     width: int
+    context: int
     vocab_size: int
     batch: int
     """Tokens a step, about."""
     peak_lr: float
     warmup_steps: int
-    context: int
 
 
+# layers, heads, width, context, vocab_size, batch, peak_lr, warmup_steps
 SIZES: Mapping[str, Size] = {
-    "1M": Size(
-        layers=6,
-        heads=4,
-        width=96,
-        vocab_size=1_024,
-        batch=4_096,
-        peak_lr=2.5e-3,
-        warmup_steps=20,
-        context=128,
-    ),
-    "12M": Size(
-        layers=6,
-        heads=6,
-        width=384,
-        vocab_size=4_096,
-        batch=32_768,
-        peak_lr=1e-3,
-        warmup_steps=200,
-        context=512,
-    ),
-    "124M": Size(
-        layers=12,
-        heads=12,
-        width=768,
-        vocab_size=50_257,
-        batch=500_000,
-        peak_lr=6e-4,
-        warmup_steps=500,
-        context=1_024,
-    ),
-    "350M": Size(
-        layers=24,
-        heads=16,
-        width=1_024,
-        vocab_size=50_257,
-        batch=500_000,
-        peak_lr=3e-4,
-        warmup_steps=1_000,
-        context=1_024,
-    ),
-    "760M": Size(
-        layers=24,
-        heads=16,
-        width=1_536,
-        vocab_size=50_257,
-        batch=500_000,
-        peak_lr=2.5e-4,
-        warmup_steps=1_000,
-        context=1_024,
-    ),
+    "1M": Size(6, 4, 96, 128, 1_024, 4_096, 2.5e-3, 20),
+    "12M": Size(6, 6, 384, 512, 4_096, 32_768, 1e-3, 200),
+    "124M": Size(12, 12, 768, 1_024, 50_257, 500_000, 6e-4, 500),
+    "350M": Size(24, 16, 1_024, 1_024, 50_257, 500_000, 3e-4, 1_000),
+    "760M": Size(24, 16, 1_536, 1_024, 50_257, 500_000, 2.5e-4, 1_000),
 }
 """Sizes by their rough parameters; batches and rates from 124M on are GPT-3's (arXiv:2005.14165,
 Table 2.1), those below are the demo's kind."""
@@ -102,7 +61,7 @@ class Draft:
     size: str
     """One of SIZES: of the model at the end."""
     sources: tuple[str, ...]
-    """Files, folders, globs and addresses, as the recipe's folder sees them; or ``builtin``."""
+    """Files, folders, globs and addresses; or ``builtin``."""
     tokens: int | None
     """Of all stages but the control; so many to a parameter when None."""
     context: int | None
@@ -128,6 +87,41 @@ def text_of(draft: Draft) -> str:
         *_stages(draft, size),
     ]
     return "\n".join([*parts, _tail(draft)])
+
+
+def check_absent(path: Path) -> None:
+    """Refuse to write over a file.
+
+    Raises:
+        StorageError: Something is there.
+    """
+    if path.exists():
+        raise StorageError(f"no file at {path} yet", got="one", fix="another name for the recipe")
+
+
+def write(path: Path, draft: Draft) -> None:
+    """Write a draft's recipe to a file that is not there yet; relative sources stay where they are.
+
+    Args:
+        path: The recipe's file.
+        draft: What it is drafted from; its sources as they are seen from here.
+
+    Raises:
+        StorageError: Something is there, or the disk refused.
+        RecipeError: It cannot be drafted.
+    """
+    check_absent(path)
+    sources = tuple(_seen_from(path.parent, each) for each in draft.sources)
+    text = text_of(replace(draft, sources=sources))
+    parse(text.encode(), name=str(path))
+    write_text(path, text)
+
+
+def _seen_from(folder: Path, source: str) -> str:
+    """Return a path as a recipe in a folder must write it; addresses stay."""
+    if source == BUILTIN or "://" in source or Path(source).is_absolute():
+        return source
+    return os.path.relpath(source, folder)
 
 
 def _checked(draft: Draft) -> Size:

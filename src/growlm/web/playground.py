@@ -1,15 +1,19 @@
 """The playground's page: one prompt, one column a model, on this machine alone."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from growlm.base.errors import GrowlmError, RecipeError
-from growlm.pipeline.generating import USUAL
-from growlm.web.columns import Writes, order_of, side_by_side
+from growlm.pipeline.generating import USUAL, open_writer
+from growlm.web.columns import Writes, order_of, short_names, side_by_side
 from growlm.web.tokens import CSS, mistake, safe
 
 HOST = "127.0.0.1"
 """Nothing outside this machine can reach it."""
+
+PORT = 7860
+"""Where the page listens, unless told otherwise."""
 
 FONTS = ["system-ui", "sans-serif"]
 """Fonts that are there; others would be fetched."""
@@ -181,6 +185,29 @@ def _columns(gr: Any, writers: Sequence[Writes]) -> list[Any]:
                 gr.HTML(f"<h2>{safe(writer.name)}</h2>")
                 views.append(gr.HTML())
     return views
+
+
+def opened_page(
+    paths: Sequence[Path], *, port: int, opened: bool, compiled: bool
+) -> tuple[Any, str]:
+    """Serve the page of models on the disk, and return it with its address.
+
+    Args:
+        paths: Checkpoints' or Hugging Face folders, one a column.
+        port: Where it listens.
+        opened: Whether a browser is opened at it.
+        compiled: Whether steps are compiled where there is a GPU.
+
+    Raises:
+        RecipeError: Gradio is not installed, or the port is taken.
+        CheckpointError: There is no such model, or it is damaged.
+    """
+    gradio()  # before anything is read
+    writers = [
+        open_writer(path, name=name, compiled=compiled)
+        for path, name in zip(paths, short_names(paths), strict=True)
+    ]
+    return serve(writers, port=port, opened=opened)
 
 
 def serve(writers: Sequence[Writes], *, port: int, opened: bool) -> tuple[Any, str]:

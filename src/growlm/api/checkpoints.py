@@ -1,101 +1,31 @@
-"""The door for Python: recipes and checkpoints, and what the commands do, by the same names."""
+"""Checkpoints from Python: open, grow, prove, shrink, average, import and export them."""
 
-import os
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from growlm.api.places import Place, Tell, nobody, told
 from growlm.base.errors import RecipeError
-from growlm.base.memory import settle_allocator
 from growlm.base.version import VERSION
-from growlm.pipeline import averaging, certifying, checking, converting, growing, shrinking
+from growlm.pipeline import (
+    advising,
+    averaging,
+    certifying,
+    converting,
+    growing,
+    inspecting,
+    probing,
+    shrinking,
+)
 from growlm.pipeline.carding import Wishes
 from growlm.pipeline.certifying import Certificate, Certified, stored_certificate
 from growlm.pipeline.converting import Exported
-from growlm.pipeline.events import Event, Stop
-from growlm.pipeline.folder import existing, owned
+from growlm.pipeline.folder import RunFolder, existing
 from growlm.pipeline.growing import Growth, Operators, Target, extended
-from growlm.pipeline.inspecting import inspect
 from growlm.pipeline.models import GPT, GPTConfig, Model, Tokenizer, open_model
-from growlm.pipeline.open import plan_of, recorded_run, run_of
-from growlm.pipeline.plan import Plan
-from growlm.pipeline.run import (
-    Run,
-    cautioned,
-    everything,
-    log as log_step,
-    prepare as prepare_steps,
-    train as train_steps,
-)
-from growlm.pipeline.scoring import Scores, score_checkpoints
+from growlm.pipeline.probing import Probe
 from growlm.pipeline.shrinking import Shrunk
-from growlm.recipe.experiment import Experiment
-from growlm.report.view import EvaluationView
-
-Place = str | Path
-"""A file or a folder."""
-
-Tell = Callable[[Event], object]
-"""Told of everything that a run does, as it does it: ``print``, for one."""
-
-
-def nobody(_event: Event) -> None:
-    """Hear an event, and say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A recipe's file, and changes to it as ``--set`` takes them: ``stage.base.tokens=1M``."""
-
-    path: Place
-    overrides: tuple[str, ...] = ()
-
-    @property
-    def experiment(self) -> Experiment:
-        """All that it says.
-
-        Raises:
-            RecipeError: It is not a recipe, or asks for the impossible.
-        """
-        return self._plan.experiment
-
-    @property
-    def out(self) -> Path:
-        """The run's folder, unless another one is named."""
-        return Path("runs") / self.experiment.name
-
-    @property
-    def _plan(self) -> Plan:
-        return plan_of(Path(self.path), self.overrides)
-
-    def check(self, *, out: Place | None = None) -> checking.Table:
-        """Return what it will do and cost.
-
-        Raises:
-            GrowlmError: Something cannot work.
-        """
-        plan = self._plan
-        return checking.table(plan, owned(Path(out or self.out), name=plan.experiment.name))
-
-    def prepare(self, *, out: Place | None = None, tell: Tell = nobody) -> Path:
-        """Make tokenizer and shards, as far as they are not there; return the run's folder.
-
-        Raises:
-            GrowlmError: Something cannot work, or did not.
-        """
-        with _opened(self, out) as job:
-            return _done(prepare_steps(job), tell, job)
-
-    def run(self, *, out: Place | None = None, tell: Tell = nobody) -> Path:
-        """Carry all of it out, as far as it is not done; return the run's folder.
-
-        Raises:
-            GrowlmError: Something cannot work, or did not.
-        """
-        with _opened(self, out) as job:
-            return _done(everything(job), tell, job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +61,42 @@ class Checkpoint:
         Raises:
             CheckpointError: It is damaged, or a Hugging Face folder.
         """
-        return inspect(self.path)
+        return inspecting.inspect(self.path)
 
     def export(
-        self, folder: Place, *, family: str | None = None, context: int | None = None
+        self,
+        folder: Place,
+        *,
+        family: str | None = None,
+        context: int | None = None,
+        license_id: str | None = None,
+        base_model: str | None = None,
     ) -> Exported:
         """Make a Hugging Face folder of it, once that proved to compute the same.
+
+        Args:
+            folder: A folder that is not there yet.
+            family: Whose layout, as ``config.json`` calls it; the first that holds it when None.
+            context: Longest input that the folder admits; the checkpoint's when None.
+            license_id: The model card's license, as the Hub spells it.
+            base_model: The model on the Hub that it was grown from, for the model card.
 
         Raises:
             CheckpointError: No family holds it.
         """
-        wishes = Wishes(license=None, base_model=None, version=VERSION)
+        wishes = Wishes(license=license_id, base_model=base_model, version=VERSION)
         return converting.export(
             self.path, Path(folder), family=family, context=context, wishes=wishes
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advised:
+    """Advice on a parent, and what a probe measured."""
+
+    advice: advising.Advice
+    probed: tuple[probing.Row, ...]
+    """The parent and each candidate after the probe's steps; empty where none was asked for."""
 
 
 def load(path: Place) -> Checkpoint:
@@ -156,26 +108,72 @@ def load(path: Place) -> Checkpoint:
     return Checkpoint(Path(path), open_model(Path(path)))
 
 
-def train(
-    recipe: Recipe, *, stage: str, out: Place | None = None, tell: Tell = nobody
-) -> Checkpoint:
-    """Train one stage of a recipe, and what it grows from, as far as they are not trained.
+def advise(
+    parent: Place | Checkpoint,
+    *,
+    tokens: int,
+    layers: int | None = None,
+    width: int | None = None,
+    heads: int | None = None,
+    kv_heads: int | None = None,
+    head_width: int | None = None,
+    mlp: int | None = None,
+    context: int | None = None,
+    parent_tokens: int | None = None,
+    depth: tuple[str, ...] = (),
+    layer_map: tuple[int, ...] | None = None,
+    copies: str = "plain",
+    widen: str = "lemon",
+    units: str = "noised",
+    probe: Probe | None = None,
+    tell: Tell = nobody,
+) -> Advised:
+    """Return whether a parent is worth growing, how, and what that must win by.
 
     Args:
-        recipe: The recipe.
-        stage: The stage's name.
-        out: The run's folder; ``runs/NAME`` when None.
-        tell: Told of every event.
+        parent: The model to grow.
+        tokens: What a scratch run of the child's shape would be trained on.
+        layers: The child's; as every size, the parent's when None.
+        width: The child's.
+        heads: The child's.
+        kv_heads: The child's.
+        head_width: The child's.
+        mlp: The child's.
+        context: The child's training context; the parent's when None.
+        parent_tokens: What an imported parent was trained on.
+        depth: Depth operators to look at beside interleave, stack and insert.
+        layer_map: For ``explicit``: the parent's layer of each layer.
+        copies: How copies of layers differ.
+        widen: The operator for a wider residual stream.
+        units: How MLP units and heads are added.
+        probe: Train each candidate for a few steps, which measures instead of guessing.
+        tell: Told of every event of the probe.
 
     Raises:
-        GrowlmError: Something cannot work, or did not; what was whole is kept.
+        GrowlmError: It cannot be grown so, or has no size to grow.
     """
-    with _opened(recipe, out) as job:
-        planned = job.plan.stage(stage)
-        _done(cautioned(job, job.plan.ancestry(planned)), tell, job)
-        _done(prepare_steps(job), tell, job)
-        _done(train_steps(job, planned), tell, job)
-        return load(job.folder.final(stage))
+    wish = advising.Wish(
+        target=Target(
+            layers=layers,
+            width=width,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_width=head_width,
+            mlp=mlp,
+        ),
+        depths=depth,
+        operators=Operators(depth="", layer_map=layer_map, widen=widen, units=units, copies=copies),
+        context=context,
+        tokens=tokens,
+        parent_tokens=parent_tokens,
+    )
+    opened, found = advising.parent_of(path_of(parent)), probing.Findings()
+    advice = advising.advise(opened, wish)
+    if probe is not None:
+        bench = probing.bench_of(opened, probe)
+        plans = advising.plans_of(opened.config, wish, seed=probe.seed)
+        told(probing.run_probe(bench, plans, found), tell)
+    return Advised(advice=advice, probed=tuple(found.rows))
 
 
 def grow(
@@ -250,28 +248,8 @@ def grow(
         new_tokens=tokens.new_tokens if tokens else (),
         measured=not unmeasured,
     )
-    growing.grow(growth, run=existing(Path(run)) if run is not None else None)
+    growing.grow(growth, run=_run(run))
     return load(child)
-
-
-def evaluate(
-    checkpoint: Place | Checkpoint, *, run: Place | None = None, tell: Tell = nobody
-) -> tuple[EvaluationView, ...]:
-    """Return a checkpoint's scores on a run's held-out documents, one for each context.
-
-    Args:
-        checkpoint: The checkpoint.
-        run: The run; the one that the checkpoint lies in when None.
-        tell: Told of every event.
-
-    Raises:
-        EvaluationError: It lies in no run, and none was named.
-    """
-    scores = Scores()
-    place = Path(run) if run is not None else None
-    for event in score_checkpoints([_path(checkpoint)], place, scores):
-        tell(event)
-    return tuple(view for _, view in scores.found)
 
 
 def certify(
@@ -282,8 +260,7 @@ def certify(
     Raises:
         GrowthError: What the child's certificate says does not hold.
     """
-    place = existing(Path(run)) if run is not None else None
-    return certifying.certify(_path(parent), _path(child), run=place)
+    return certifying.certify(path_of(parent), path_of(child), run=_run(run))
 
 
 def shrink(child: Place | Checkpoint, parent: Place) -> Shrunk:
@@ -292,7 +269,7 @@ def shrink(child: Place | Checkpoint, parent: Place) -> Shrunk:
     Raises:
         GrowthError: It was not grown, or not exactly.
     """
-    return shrinking.shrink(_path(child), Path(parent))
+    return shrinking.shrink(path_of(child), Path(parent))
 
 
 def average(checkpoints: Sequence[Place | Checkpoint], *, out: Place) -> Checkpoint:
@@ -301,18 +278,8 @@ def average(checkpoints: Sequence[Place | Checkpoint], *, out: Place) -> Checkpo
     Raises:
         CheckpointError: They are not of one stage and shape.
     """
-    averaging.average([_path(each) for each in checkpoints], Path(out))
+    averaging.average([path_of(each) for each in checkpoints], Path(out))
     return load(out)
-
-
-def log(run: Place, *, tell: Tell = nobody) -> Path:
-    """Write a run's training log anew; return the run's folder, where it lies.
-
-    Raises:
-        FolderError: It is no run's folder.
-    """
-    job = recorded_run(Path(run), stop=Stop(), version=VERSION)
-    return _done(log_step(job), tell, job)
 
 
 def import_folder(
@@ -327,20 +294,42 @@ def import_folder(
     return load(checkpoint)
 
 
-@contextmanager
-def _opened(recipe: Recipe, out: Place | None) -> Generator[Run, None, None]:
-    settle_allocator(os.environ)
-    path, place = Path(recipe.path), Path(out) if out is not None else None
-    with run_of(path, recipe.overrides, out=place, stop=Stop(), version=VERSION) as job:
-        yield job
+def export(
+    checkpoint: Place | Checkpoint,
+    folder: Place,
+    *,
+    family: str | None = None,
+    context: int | None = None,
+    license_id: str | None = None,
+    base_model: str | None = None,
+) -> Exported:
+    """Make a Hugging Face folder of a checkpoint, as ``Checkpoint.export`` does.
+
+    Raises:
+        CheckpointError: It is damaged, or no family holds it.
+    """
+    return _opened(checkpoint).export(
+        folder, family=family, context=context, license_id=license_id, base_model=base_model
+    )
 
 
-def _path(place: Place | Checkpoint) -> Path:
+def inspect(checkpoint: Place | Checkpoint) -> dict[str, Any]:
+    """Return all that a checkpoint of growlm's records of itself, once its files proved whole.
+
+    Raises:
+        CheckpointError: It is damaged, or a Hugging Face folder.
+    """
+    return inspecting.inspect(path_of(checkpoint))
+
+
+def path_of(place: Place | Checkpoint) -> Path:
+    """Return where a checkpoint lies."""
     return place.path if isinstance(place, Checkpoint) else Path(place)
 
 
-def _done(events: Iterator[Event], tell: Tell, job: Run) -> Path:
-    """Carry steps out; return the run's folder."""
-    for event in events:
-        tell(event)
-    return job.folder.path
+def _opened(place: Place | Checkpoint) -> Checkpoint:
+    return place if isinstance(place, Checkpoint) else load(place)
+
+
+def _run(place: Place | None) -> RunFolder | None:
+    return None if place is None else existing(Path(place))
