@@ -320,6 +320,17 @@ def chunk_characters(number: int) -> None:
     examining.CHUNK_CHARACTERS = number
 
 
+def run_first(path: str) -> None:
+    """Run a script before the command, in its own process: in every rank, where there are some."""
+    alone = main
+
+    def after(words: list[str]) -> int:
+        runpy.run_path(path)
+        return alone(words)
+
+    globals()["main"] = after
+
+
 def run_script(path: str, *arguments: str) -> None:
     """Run a script with all that is loaded here, in place of a command."""
     sys.argv = [path, *arguments]
@@ -339,6 +350,7 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "spoil": spoil,
     "limit_files": limit_files,
     "become": become,
+    "run_first": run_first,
     "run_script": run_script,
     "in_ranks": in_ranks,
     "second_rank": second_rank,
