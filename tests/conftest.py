@@ -296,6 +296,23 @@ def recipe(tmp_path: Path, write_tiny: Callable[[Path], Path]) -> Path:
     return write_tiny(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def few_canaries() -> Iterator[None]:
+    """Plant two passages of each kind instead of 25, where it is not them that are tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("growlm.corpus.overlap.canary.COPIES", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Leave out of logs what takes seconds to draw: the page's charts, and the picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("growlm.report.page.html", lambda _: "<html></html>")
+        patch.setattr("growlm.report.page.png", lambda _: b"png")
+        yield
+
+
 @pytest.fixture(scope="session")
 def once(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -26,6 +26,7 @@ from growlm.base.errors import CorpusError
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.corpus import documents
+from growlm.corpus.overlap import canary
 from growlm.pipeline import engine, examining, training
 from growlm.pipeline.keeping import latest_checkpoint
 from growlm.report import page
@@ -363,6 +364,7 @@ def make_ready() -> None:
     """Make runs alike, and leave out of their logs what takes long and says nothing here."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
+    canary.COPIES = 2
     page.png = lambda *_, **__: b"png"
     page.html = lambda *_, **__: "<html></html>"
 

@@ -132,7 +132,7 @@ def by_torchrun(trained, script):
 
 @pytest.mark.parametrize("launched", [by_forks, pytest.param(by_torchrun, marks=pytest.mark.slow)])
 def test_a_run_whose_rank_is_killed_in_a_save_goes_on_by_itself_and_ends_with_the_same_bits(
-    trained, two, outcome, tmp_path, launched
+    trained, two, outcome, tmp_path, *, launched
 ):
     script = tmp_path / "sitecustomize.py"
     script.write_text(KILLED, encoding="utf-8")
