@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import inspect
 import io
 import json
@@ -173,6 +174,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="torch.compile cannot trace the shape hook"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs CUDA"))
+    gc.collect()
+    gc.freeze()  # what was loaded stays: the collector need not look at it, as each training asks
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 Each line of standard input is an order; its answer is the child's exit code, negative for a signal.
 """
 
+import gc
 import json
 import os
 import resource
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tensorboardX
+import tiktoken
 import torch
 from torch import _dynamo
 from torch.distributed import fsdp, tensor
@@ -33,7 +36,10 @@ from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
 from growlm.training import step as steps
 
-LOADED = (_dynamo, fsdp, tensor, average, check, evaluate, grow, inspect, log, prepare, run, train)
+LOADED = (
+    *(_dynamo, fsdp, tensor, tensorboardX, tiktoken),
+    *(average, check, evaluate, grow, inspect, log, prepare, run, train),
+)
 """What children would take seconds to load; the optimizer wakes dynamo."""
 
 MOMENTS = ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
@@ -367,6 +373,8 @@ def make_ready() -> None:
     canary.COPIES = 2
     page.png = lambda *_, **__: b"png"
     page.html = lambda *_, **__: "<html></html>"
+    gc.collect()
+    gc.freeze()  # what was loaded stays: a child's collection need not look at it, nor copy it
 
 
 def run_child(order: dict[str, Any]) -> None:
