@@ -20,7 +20,7 @@ setup: .venv/ready  ## make .venv with the pinned versions
 demo: setup  ## train, grow, compare and log in a few minutes, on text that Python carries
 	$(BIN)/growlm demo
 
-test: setup  ## the whole test suite, a process for each of two cores
+test: setup  ## the test suite, a process for each of two cores
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not gpu and not slow"
 
 slow: setup  ## the tests that take minutes, which make test leaves out

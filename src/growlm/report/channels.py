@@ -1,7 +1,7 @@
 """What the charts share: their data, channels for stages, and what moves in the page."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -122,7 +122,7 @@ _NEAREST = {
 
 
 @contextmanager
-def unchecked() -> Iterator[None]:
+def unchecked() -> Generator[None]:
     """Draw without holding every part against the schema of Vega-Lite, which takes seconds.
 
     Altair does so to find mistakes in a program; those in this one are found by its tests.
