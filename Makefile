@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check fix schema showcase bench tree clean
+.PHONY: help setup demo test slow lint check fix schema showcase bench tree clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,8 +20,11 @@ setup: .venv/ready  ## make .venv with the pinned versions
 demo: setup  ## train, grow, compare and log in a few minutes, on text that Python carries
 	$(BIN)/growlm demo
 
-test: setup  ## the whole test suite, a process for each of two cores
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not gpu"
+test: setup  ## the test suite, a process for each of two cores
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not gpu and not slow"
+
+slow: setup  ## the tests that take minutes, which make test leaves out
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m slow
 
 lint: setup  ## format, rules, floors, types
 	$(BIN)/ruff format --check

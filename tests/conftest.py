@@ -1,23 +1,33 @@
 """What all tests share: tiny models, a tiny run, and which tests this machine can run."""
 
 import contextlib
+import fcntl
+import gc
 import inspect
 import io
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import is_dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jaxtyping
 import numpy as np
 import pytest
-import torch
+from _pytest.doctest import DoctestModule
+
+if TYPE_CHECKING:  # the process that only hands out tests does without, and begins sooner
+    import torch
+
+    from growlm.model.config import GPTConfig
+    from growlm.model.gpt import GPT
+
+ROOT = Path(__file__).parents[1]
 
 
 def _checked(original: Callable[..., Any], thing: Any = None, *, typechecker: Any = None) -> Any:
@@ -37,10 +47,6 @@ def _checked(original: Callable[..., Any], thing: Any = None, *, typechecker: An
 
 
 jaxtyping.jaxtyped = partial(_checked, jaxtyping.jaxtyped)  # before growlm, which it reads
-
-from growlm.model.config import GPTConfig  # noqa: E402
-from growlm.model.gpt import GPT  # noqa: E402
-from growlm.model.init import initialize  # noqa: E402
 
 TINY: dict[str, Any] = {
     "layers": 2,
@@ -146,30 +152,77 @@ NOUNS = (
 LINKS = "the a of in on with and to from over under near by for"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """One thread and fixed algorithms: the same numbers in every run, and no fight for cores."""
+    if config.getoption("numprocesses", None):
+        return  # this process runs no test
+    import torch
+
     torch.set_num_threads(1)
     torch.set_warn_always(True)  # a warning once a process would fail whichever test came first
     torch.use_deterministic_algorithms(mode=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what this machine or this run cannot do."""
+    """Skip what this machine or this run cannot do; begin with what takes one process longest."""
+    import torch
+
+    items.sort(key=lambda item: not forks(item.nodeid.partition("::")[0]))
     hooked = bool(config.getoption("--jaxtyping-packages"))
     for item in items:
         if item.get_closest_marker("compiled") and hooked:
             item.add_marker(pytest.mark.skip(reason="torch.compile cannot trace the shape hook"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs CUDA"))
+    gc.collect()
+    gc.freeze()  # what was loaded stays: the collector need not look at it, as each training asks
 
 
-def make_config(*, linear_bias: bool | None = None, **changes: Any) -> GPTConfig:
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[Any], list[Any]]:
+    """Look for examples in docstrings in ``src`` alone."""
+    found = yield
+    return [each for each in found if not isinstance(each, DoctestModule)]
+
+
+@cache
+def forks(path: str) -> bool:
+    """Return whether a file's tests run commands in forks of a process that loads all of it."""
+    file = ROOT / path
+    return file.is_file() and "forked" in file.read_text(encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together the files that share the process of ``forked``, and begin with them."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "forked" if forks(file) else file
+
+    config.option.loadscopereorder = False  # its order is that of the collection
+    return Together(config, log)
+
+
+def make_config(*, linear_bias: bool | None = None, **changes: Any) -> "GPTConfig":
+    from growlm.model.config import GPTConfig
+
     if linear_bias is not None:  # as in recipes, one word for all three
         changes |= dict.fromkeys(("qkv_bias", "output_bias", "mlp_bias"), linear_bias)
     return GPTConfig(**{**TINY, **changes})
 
 
-def make_model(config: GPTConfig, seed: int = 0, dtype: torch.dtype = torch.float32) -> GPT:
+def make_model(config: "GPTConfig", seed: int = 0, dtype: "torch.dtype | None" = None) -> "GPT":
+    import torch
+
+    from growlm.model.gpt import GPT
+    from growlm.model.init import initialize
+
+    dtype = dtype or torch.float32
     model = GPT(config).to(dtype)
     generator = torch.Generator().manual_seed(seed)
     initialize(model, generator)
@@ -181,13 +234,13 @@ def make_model(config: GPTConfig, seed: int = 0, dtype: torch.dtype = torch.floa
 
 
 @pytest.fixture(scope="session")
-def tiny_config() -> Callable[..., GPTConfig]:
+def tiny_config() -> "Callable[..., GPTConfig]":
     """Return a factory: a tiny GPTConfig with the named fields changed."""
     return make_config
 
 
 @pytest.fixture(scope="session")
-def tiny_model() -> Callable[..., GPT]:
+def tiny_model() -> "Callable[..., GPT]":
     """Return a factory: config, seed, dtype -> a GPT whose every parameter matters."""
     return make_model
 
@@ -246,13 +299,57 @@ def recipe(tmp_path: Path, write_tiny: Callable[[Path], Path]) -> Path:
     return write_tiny(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def few_canaries() -> Iterator[None]:
+    """Plant two passages of each kind instead of 25, where it is not them that are tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("growlm.corpus.overlap.canary.COPIES", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Leave out of logs what takes seconds to draw: the page's charts, and the picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("growlm.report.page.html", lambda _: "<html></html>")
+        patch.setattr("growlm.report.page.png", lambda _: b"png")
+        yield
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, write_tiny: Callable[[Path], Path]) -> Path:
+def once(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return a function: a name, what fills a folder -> the folder; for reading only.
+
+    It is filled once, also where several processes share the tests.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if hasattr(request.config, "workerinput") else own
+
+    def filled(name: str, fill: Callable[[Path], None]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                fill(made := tmp_path_factory.mktemp(name))
+                made.rename(folder)
+        return folder
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def finished(
+    once: Callable[[str, Callable[[Path], None]], Path], write_tiny: Callable[[Path], Path]
+) -> Path:
     """Return a folder with ``tiny.toml`` and its finished ``run``; for reading only."""
-    folder = tmp_path_factory.mktemp("finished")
-    done = run_growlm("run", write_tiny(folder), "--out", folder / "run")
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def fill(folder: Path) -> None:
+        done = run_growlm("run", write_tiny(folder), "--out", folder / "run")
+        assert done.returncode == 0, done.stderr
+
+    return once("finished", fill)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 Each line of standard input is an order; its answer is the child's exit code, negative for a signal.
 """
 
+import gc
 import json
 import os
 import resource
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tensorboardX
+import tiktoken
 import torch
 from torch import _dynamo
 from torch.distributed import fsdp, tensor
@@ -26,13 +29,17 @@ from growlm.base.errors import CorpusError
 from growlm.cli import average, check, evaluate, grow, inspect, log, prepare, run, train
 from growlm.cli.main import main
 from growlm.corpus import documents
+from growlm.corpus.overlap import canary
 from growlm.pipeline import engine, training, turns
 from growlm.pipeline.keeping import latest_checkpoint
 from growlm.report import page
 from growlm.runlog import AnyRecord, Step, Writer
 from growlm.training import step as steps
 
-LOADED = (_dynamo, fsdp, tensor, average, check, evaluate, grow, inspect, log, prepare, run, train)
+LOADED = (
+    *(_dynamo, fsdp, tensor, tensorboardX, tiktoken),
+    *(average, check, evaluate, grow, inspect, log, prepare, run, train),
+)
 """What children would take seconds to load; the optimizer wakes dynamo."""
 
 MOMENTS = ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink")
@@ -320,6 +327,17 @@ def chunk_characters(number: int) -> None:
     turns.CHUNK_CHARACTERS = number
 
 
+def run_first(path: str) -> None:
+    """Run a script before the command, in its own process: in every rank, where there are some."""
+    alone = main
+
+    def after(words: list[str]) -> int:
+        runpy.run_path(path)
+        return alone(words)
+
+    globals()["main"] = after
+
+
 def run_script(path: str, *arguments: str) -> None:
     """Run a script with all that is loaded here, in place of a command."""
     sys.argv = [path, *arguments]
@@ -339,6 +357,7 @@ MISHAPS: dict[str, Callable[..., None]] = {
     "spoil": spoil,
     "limit_files": limit_files,
     "become": become,
+    "run_first": run_first,
     "run_script": run_script,
     "in_ranks": in_ranks,
     "second_rank": second_rank,
@@ -351,8 +370,11 @@ def make_ready() -> None:
     """Make runs alike, and leave out of their logs what takes long and says nothing here."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
+    canary.COPIES = 2
     page.png = lambda *_, **__: b"png"
     page.html = lambda *_, **__: "<html></html>"
+    gc.collect()
+    gc.freeze()  # what was loaded stays: a child's collection need not look at it, nor copy it
 
 
 def run_child(order: dict[str, Any]) -> None:

@@ -18,6 +18,11 @@ from growlm.base.files import sha256_file
 ONE_LINE = re.compile(r"growlm: (\S+: )?expected .+; got .+\. Try .+\.")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_canaries(few_canaries: None) -> None:
+    """Search as quickly as a scan that still looks for what it planted."""
+
+
 @pytest.fixture(scope="session")
 def refusal(growlm: Callable[..., CompletedProcess[str]]) -> Callable[..., str]:
     """Return a function: a command that must be refused -> the one line that it said.

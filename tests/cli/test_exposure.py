@@ -10,6 +10,11 @@ from growlm.corpus.mixture import Sampler
 from growlm.corpus.schedules import Layout, Phase, Weighting
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _undrawn(undrawn):
+    """Of the log, its text is read."""
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, write_searched, growlm):
     """Return the folder of a run with a passage of its benchmark in six tales."""

@@ -53,6 +53,11 @@ GROWTH: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_canaries(few_canaries: None) -> None:
+    """Search as quickly as a scan that still looks for what it planted."""
+
+
 @pytest.fixture
 def light_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the log empty, which takes seconds to draw."""

@@ -111,14 +111,17 @@ if (os.environ.get("RANK"), os.environ.get("TORCHELASTIC_RESTART_COUNT")) == ("1
     save, saving.save_tensors = saving.save_tensors, save_half
 """
 """What Python runs first: the second rank dies as it writes its part, the first time."""
+SAVED_OFTEN = ("--set", "stage.base.checkpoint_every=256")
 
 
-def test_a_run_whose_rank_is_killed_in_a_save_goes_on_by_itself_and_ends_with_the_same_bits(
-    trained, two, outcome, tmp_path
-):
-    (tmp_path / "sitecustomize.py").write_text(KILLED, encoding="utf-8")
-    words, run = trained("killed", "--set", "stage.base.checkpoint_every=256", told=True)
-    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+def by_forks(trained, script):
+    done, run = trained("killed", *SAVED_OFTEN, run_first=[str(script)], in_ranks=[2, 1])
+    return done, run
+
+
+def by_torchrun(trained, script):
+    words, run = trained("killed by torchrun", *SAVED_OFTEN, told=True)
+    paths = [str(script.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [
             *(Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node=2"),
@@ -129,6 +132,16 @@ def test_a_run_whose_rank_is_killed_in_a_save_goes_on_by_itself_and_ends_with_th
         text=True,
         check=False,
     )
+    return done, run
+
+
+@pytest.mark.parametrize("launched", [by_forks, pytest.param(by_torchrun, marks=pytest.mark.slow)])
+def test_a_run_whose_rank_is_killed_in_a_save_goes_on_by_itself_and_ends_with_the_same_bits(
+    trained, two, outcome, tmp_path, *, launched
+):
+    script = tmp_path / "sitecustomize.py"
+    script.write_text(KILLED, encoding="utf-8")
+    done, run = launched(trained, script)
     assert done.returncode == 0, done.stderr
     assert outcome(run) == outcome(two)
     assert [each.step for each in read(run / LOG) if isinstance(each, Start)] == [0, 2]

@@ -3,8 +3,8 @@ import math
 import pytest
 import vl_convert
 
-from growlm.report.channels import explorable, highlighted
-from growlm.report.figures import PNG_SCALE, compute_ends, ends, figures, png, still
+from growlm.report.channels import explorable, highlighted, unchecked
+from growlm.report.figures import PNG_SCALE, compute_ends, ends, figures, picture, png, still
 
 PNG_HEADER = b"\x89PNG\r\n\x1a\n"
 
@@ -33,6 +33,12 @@ def test_every_chart_is_a_specification_that_compiles_without_warnings(whole, re
             specification = highlighted(chart, figure.parameters)
             vl_convert.vegalite_to_vega(explorable(specification), show_warnings=True)
     assert not recwarn.list
+
+
+def test_what_is_drawn_unchecked_is_what_is_drawn(run):
+    with unchecked():
+        drawn_alone = picture(run)
+    assert drawn_alone == picture(run)
 
 
 def test_a_run_without_stages_still_gives_a_picture(empty_run):

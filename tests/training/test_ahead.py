@@ -1,6 +1,7 @@
 """Batches ahead: what is read early is what would have been read."""
 
 import gc
+from collections.abc import Generator
 
 import pytest
 import torch
@@ -64,7 +65,24 @@ def test_on_a_cpu_a_batch_is_read_when_it_is_asked_for(reader: Reader) -> None:
     assert not reader.pinned
 
 
+@pytest.fixture
+def _thawed() -> Generator[None]:
+    """Let the collector look at everything for once, which the tests spare it."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("_thawed")
 def test_what_is_there_is_not_collected_again_until_the_end() -> None:
     with collected_once():
         assert gc.get_freeze_count() > 1000
     assert gc.get_freeze_count() == 0
+
+
+def test_what_the_caller_froze_stays_frozen() -> None:
+    before = gc.get_freeze_count()
+    assert before > 100_000
+    with collected_once():
+        assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() == before

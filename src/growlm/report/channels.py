@@ -1,10 +1,12 @@
 """What the charts share: their data, channels for stages, and what moves in the page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import altair as alt
+from altair.utils import schemapi
 
 from growlm.report.palette import colours, dashes
 from growlm.report.view import StageView
@@ -119,11 +121,26 @@ _NEAREST = {
 }
 
 
+@contextmanager
+def unchecked() -> Generator[None]:
+    """Draw without holding every part against the schema of Vega-Lite, which takes seconds.
+
+    Altair does so to find mistakes in a program; those in this one are found by its tests.
+    """
+    with schemapi.debug_mode(arg=False):
+        yield
+
+
+def specified(chart: alt.LayerChart) -> dict[str, Any]:
+    """Return a chart's specification, held against the schema unless that is left out."""
+    return chart.to_dict(validate=schemapi.DEBUG_MODE)
+
+
 def highlighted(
     chart: alt.LayerChart, parameters: Sequence[tuple[str, Any]] = ()
 ) -> dict[str, Any]:
     """Return a chart's specification with the parameters that it reads."""
-    return {**chart.to_dict(), "params": named(parameters)}
+    return {**specified(chart), "params": named(parameters)}
 
 
 def named(parameters: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import altair as alt
 import vl_convert
 
 from growlm.report import byte_chart, compute_chart, overlap_chart, perplexity_chart
-from growlm.report.channels import Width, named
+from growlm.report.channels import Width, named, specified, unchecked
 from growlm.report.curves import last_loss, perplexity as perplexity_of
 from growlm.report.explore import Control
 from growlm.report.palette import LIGHT
@@ -102,6 +102,7 @@ def figures(view: RunView, *, width: Width, small_width: Width, legend: bool) ->
     return [figure for figure in found if figure.charts]
 
 
+@unchecked()
 def png(view: RunView) -> bytes:
     """Return all figures as one picture."""
     return vl_convert.vegalite_to_png(picture(view), scale=PNG_SCALE, config=dict(LIGHT))
@@ -132,7 +133,7 @@ def _titled(figure: Figure) -> dict[str, Any]:
 
 def _part(figure: Figure) -> dict[str, Any]:
     """Return a figure's charts in rows."""
-    charts = [chart.to_dict() for chart in figure.charts]
+    charts = [specified(chart) for chart in figure.charts]
     rows = [charts[at : at + COLUMNS] for at in range(0, len(charts), COLUMNS)]
     return {"vconcat": [{"hconcat": row, "spacing": 40} for row in rows]}
 

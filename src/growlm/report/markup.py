@@ -14,7 +14,7 @@ from markdown_it.token import Token
 
 from growlm.report import figures as drawing
 from growlm.report.assets import SCRIPT, STYLE, WITHOUT_SCRIPT
-from growlm.report.channels import HIGHLIGHT, explorable, highlighted
+from growlm.report.channels import HIGHLIGHT, explorable, highlighted, unchecked
 from growlm.report.document import Document
 from growlm.report.explore import Control
 from growlm.report.figures import SMALL_WIDTH, STILL_WIDTH, Figure
@@ -35,6 +35,7 @@ _HINT = (
 )
 
 
+@unchecked()
 def as_html(log: Document) -> str:
     """Return a log as one HTML file with charts that answer to their reader."""
     drawn = _figures(log.view)

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from growlm.report.channels import Row, data, rounded
+from growlm.report.channels import Row, data, rounded, specified, unchecked
 from growlm.report.figures import PNG_SCALE, PNG_WIDTH
 from growlm.report.interval import Interval, interval
 from growlm.report.law import Point, fit_law, merge
@@ -23,6 +23,7 @@ GREY = "#7a828c"
 CONTROL = "from scratch"
 
 
+@unchecked()
 def png(found: Findings, points: Sequence[Sequence[Point]]) -> bytes:
     """Return the figure as a picture.
 
@@ -31,7 +32,7 @@ def png(found: Findings, points: Sequence[Sequence[Point]]) -> bytes:
         points: The best controls: by compute, and in it by seed.
     """
     return vl_convert.vegalite_to_png(
-        chart(found, points).to_dict(), scale=PNG_SCALE, config=dict(LIGHT)
+        specified(chart(found, points)), scale=PNG_SCALE, config=dict(LIGHT)
     )
 
 

@@ -45,9 +45,19 @@ def ahead(
         yield batch_at
 
 
+_FROZEN = 10_000
+"""Objects that somebody must have frozen; some Pythons freeze a few of their own."""
+
+
 @contextmanager
 def collected_once() -> Generator[None, None, None]:
-    """Spare Python's collector all that is there already; it would look at it again and again."""
+    """Spare Python's collector all that is there already; it would look at it again and again.
+
+    Where the caller has done so, that stays: ``gc.unfreeze`` knows no other way than all at once.
+    """
+    if gc.get_freeze_count() >= _FROZEN:
+        yield
+        return
     gc.collect()
     gc.freeze()
     try:

@@ -26,6 +26,11 @@ def scanned(index, name, texts):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_canaries(few_canaries):
+    """A report says how many were found, whatever their number."""
+
+
 @pytest.fixture(scope="module")
 def content(benchmark_of, prose):
     """Six rows: whole in books, half of it in the web, nowhere, and three short ones."""

@@ -14,6 +14,11 @@ from growlm.corpus.overlap.scan import scan
 LOST = Problem(kind="bad_json", path="web.jsonl", row=41, said="no JSON | at all")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_canaries(few_canaries):
+    """A report says how many were found, whatever their number."""
+
+
 @pytest.fixture(scope="module")
 def made(benchmark_of, prose):
     """A benchmark of three rows; the first is whole in one source, the second half in both."""
