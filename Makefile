@@ -41,8 +41,8 @@ schema: setup  ## after a change to the recipe's sections
 showcase: demo  ## after a change to the demo: its picture and figures in the README
 	$(BIN)/python tools/showcase.py runs/demo
 
-bench: setup  ## how exact the exact operators are, into docs/ideas/growth.md
-	$(BIN)/python benchmarks/exactness.py docs/ideas/growth.md
+bench: setup  ## exactness, speeds, and memory beside every peer in .peers, into docs/peers.md
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 tree: setup  ## after a new module or caption
 	$(BIN)/python tools/tree.py docs/architecture.md README.md
