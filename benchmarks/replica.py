@@ -123,10 +123,11 @@ def named(view: RunView, name: str) -> StageView:
 
 
 def accounts(views: Sequence[RunView], child: str) -> list[Account]:
-    """Return a child's account for each seed."""
+    """Return a child's account for each seed that finished it; none of a model from scratch."""
     found = [
         account(named(view, child), controls_of(view, named(view, child)), children=CHILDREN)
         for view in views
+        if named(view, child).parent
     ]
     return [each for each in found if each is not None]
 
@@ -383,20 +384,18 @@ def _bit(found: Mapping[str, float], source: str) -> str:
 
 def _controls(views: Sequence[RunView]) -> str:
     header = (
-        "Control",
-        "Answers",
-        "Compute",
-        "FLOPs",
-        "Tokens",
-        "Peak learning rate",
-        "Final loss",
+        *("Control", "Answers", "Compute", "FLOPs", "Tokens", "Peak learning rate"),
+        *("Final loss", "Best of its compute"),
     )
+    best = [each.best for child in REFERENCE for each in accounts(views, child)]
+    kept = {(point.compute, point.loss) for points in best for point in points}
     rows: list[list[str]] = []
     for stage in views[0].stages:
         if stage.kind != "control":
             continue
         ends = [final_loss(named(view, stage.name)) for view in views]
         known = [end for end in ends if end is not None]
+        wins = sum((stage.flops, end) in kept for end in known)
         rows.append(
             [
                 code(stage.name),
@@ -406,9 +405,10 @@ def _controls(views: Sequence[RunView]) -> str:
                 count(stage.tokens),
                 f"{_peak(stage):g}",
                 ", ".join(number(end, 4) for end in known),
+                ("yes" if len(views) == 1 else f"{wins} of {len(views)} seeds") if wins else "",
             ]
         )
-    return table(header, rows, words=(0, 1, 6))
+    return table(header, rows, words=(0, 1, 6, 7))
 
 
 def _limits(views: Sequence[RunView]) -> str:

@@ -44,7 +44,7 @@ def test_what_a_control_read_in_mid_schedule_does_not_matter(run, edit):
     assert only(other).costs == only(run).costs
 
 
-def test_of_controls_of_one_compute_the_best_counts_and_their_mean_does_not(run, edit):
+def test_of_controls_of_one_compute_the_best_counts_and_their_mean_does_not(run):
     scratch, last = run.stages[2], run.stages[2].validation[-1]
     ends = {name: (last.model_copy(update={"loss": loss}),) for name, loss in WORSE.items()}
     worse = [
