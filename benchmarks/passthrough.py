@@ -10,6 +10,9 @@ mergekit proves nothing, so that growlm's certificate is left for later (``--unm
 is what a process holds itself: pages of the parent's file that it maps are not counted.
 """
 
+# safetensors' open files have no types:
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import argparse
 import os
 import shutil

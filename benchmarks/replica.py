@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -194,19 +194,17 @@ def _verdict(child: str, found: Sequence[Account], at: int) -> Verdict:
     )
 
 
-def _bound(found: Sequence[Account], at: int, side: str, of_all: Any) -> float | None:
+def _bound(
+    found: Sequence[Account], at: int, side: str, of_all: Callable[[list[float]], float]
+) -> float | None:
     """Return what every seed saved more than, or at most; None where one does not say."""
-    limits = [
-        getattr(each.scratch, side) or each.scratch.estimate
-        for each in found
-        if each.scratch.basis != "none"
-    ]
-    if len(limits) < len(found) or any(limit is None for limit in limits):
-        return None
-    return of_all(
-        saving(each.costs[at].flops, scratch=limit).saved
-        for each, limit in zip(found, limits, strict=True)
-    )
+    gains: list[float] = []
+    for each in found:
+        limit: float | None = getattr(each.scratch, side) or each.scratch.estimate
+        if limit is None:
+            return None
+        gains.append(saving(each.costs[at].flops, scratch=limit).saved)
+    return of_all(gains)
 
 
 def page(views: Sequence[RunView], told: Sequence[Verdict], options: argparse.Namespace) -> str:
