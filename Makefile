@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint check fix schema showcase bench tree clean
+.PHONY: help setup demo test slow lint check fix schema showcase bench replica tree clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -44,8 +44,13 @@ schema: setup  ## after a change to the recipe's sections
 showcase: demo  ## after a change to the demo: its picture and figures in the README
 	$(BIN)/python tools/showcase.py runs/demo
 
-bench: setup  ## how exact the exact operators are, into docs/ideas/growth.md
-	$(BIN)/python benchmarks/exactness.py docs/ideas/growth.md
+bench: setup  ## exactness, speeds, and memory beside every peer in .peers, into docs/peers.md
+	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+REPLICA ?= recipes/replica.toml
+
+replica: setup  ## the reference run in small, with the controls it lacked: would it have paid?
+	$(BIN)/python benchmarks/replica.py $(REPLICA) $(REPLICA_OPTIONS)
 
 tree: setup  ## after a new module or caption
 	$(BIN)/python tools/tree.py docs/architecture.md README.md

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ratios import Ratio, keep
 from setting import setting
 
 from growlm.corpus.documents import documents
@@ -33,8 +34,6 @@ from growlm.recipe.sections import Source
 PLANTED = 60
 DOCUMENT_CHARACTERS = 8_000
 SHORTEST_ORIGINAL = 4_000
-STOCK_MEGABYTES = 4.0
-"""What datatrove's own step is timed on: it is slow."""
 STOCK_SECONDS = 300
 """After which it is given up: it hangs now and then."""
 
@@ -144,9 +143,10 @@ def stock(python: str, rows: Sequence[Row], place: Path) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def cells(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield what was measured: the step, megabytes, their speed, what was found."""
-    found = list(texts(options.texts))
+def cells(
+    options: argparse.Namespace, found: Sequence[str], place: Path
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what was measured of ours: the step, megabytes, their speed, what was found."""
     rows = planted(found, options.megabytes)
     path = place / "rows.jsonl"
     size = write(path, rows)
@@ -161,12 +161,65 @@ def cells(options: argparse.Namespace, place: Path) -> Iterator[tuple[str, str, 
         speeds = sorted(size / seconds for seconds in timed.seconds)
         spread = f"{statistics.median(speeds):.1f} ({speeds[0]:.1f} to {speeds[-1]:.1f})"
         yield name, f"{size:.1f}", spread, recall(gone, rows)
-    if options.stock:
-        some = planted(found, STOCK_MEGABYTES)
-        told = stock(options.stock, some, place / "stock")
-        size = sum(len(row["text"].encode()) for row in some) / 1e6
-        speed = f"{size / told['seconds'][0]:.2f}"
-        yield "datatrove's own step", f"{size:.1f}", speed, recall(told["gone"], some)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Ours and datatrove's own step on the same rows, one after the other."""
+
+    megabytes: float
+    ours: float
+    """Megabytes in a CPU-second."""
+    theirs: float
+    found: str
+    """What theirs found."""
+
+
+def beside(options: argparse.Namespace, rows: Sequence[Row], place: Path) -> list[Turn]:
+    """Return what turns of ours and of datatrove's own step came to."""
+    path = place / "beside.jsonl"
+    size = write(path, rows)
+    turns: list[Turn] = []
+    for repeat in range(options.stock_repeats):
+        timed = Timed(engine=LocalEngine(workers=1), seconds=[])
+        searched(path, place / f"beside {repeat}", timed)
+        told = stock(options.stock, rows, place / f"stock {repeat}")
+        turns.append(
+            Turn(
+                megabytes=size,
+                ours=size / timed.seconds[0],
+                theirs=size / told["seconds"][0],
+                found=recall(told["gone"], rows),
+            )
+        )
+    return turns
+
+
+def stock_cells(turns: Sequence[Turn]) -> tuple[str, str, str, str]:
+    """Return what was measured of datatrove's own step."""
+    speeds = sorted(turn.theirs for turn in turns)
+    spread = f"{statistics.median(speeds):.2f} ({speeds[0]:.2f} to {speeds[-1]:.2f})"
+    return "datatrove's own step", f"{turns[0].megabytes:.1f}", spread, turns[0].found
+
+
+def ratio(options: argparse.Namespace, turns: Sequence[Turn]) -> Ratio:
+    """Return ours beside datatrove's own step."""
+    return Ratio(
+        what=f"signing {turns[0].megabytes:.1f} MB for near-duplicates",
+        peer=f"datatrove {version_in(options.stock)}, its own step",
+        unit="MB per CPU-second",
+        better="more",
+        ours=tuple(turn.ours for turn in turns),
+        theirs=tuple(turn.theirs for turn in turns),
+        remark=f"of planted copies theirs finds {turns[0].found}",
+    )
+
+
+def version_in(python: str) -> str:
+    """Return the version of datatrove that an interpreter has."""
+    code = "from importlib.metadata import version; print(version('datatrove'))"
+    found = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return found.stdout.strip()
 
 
 def main() -> None:
@@ -177,19 +230,29 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--trove", action="store_true", help="datatrove's executor, too")
     parser.add_argument("--stock", help="an interpreter with datatrove and spaCy")
+    parser.add_argument("--stock-megabytes", type=float, default=4.0, help="for it: it is slow")
+    parser.add_argument("--stock-repeats", type=int, default=3, help="turns beside it")
     parser.add_argument("--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
+    turns: list[Turn] = []
     with tempfile.TemporaryDirectory() as folder:
-        table = [
-            "| step | MB of text | MB per CPU-second (spread) | planted copies found |",
-            "| --- | ---: | ---: | --- |",
-            *(f"| {' | '.join(row)} |" for row in cells(options, Path(folder))),
-        ]
+        found, place = list(texts(options.texts)), Path(folder)
+        rows = [*cells(options, found, place)]
+        if options.stock:
+            turns = beside(options, planted(found, options.stock_megabytes), place)
+            rows.append(stock_cells(turns))
+    table = [
+        "| step | MB of text | MB per CPU-second (spread) | planted copies found |",
+        "| --- | ---: | ---: | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
     details = ["one core", f"Python {platform.python_version()}", f"numpy {np.__version__}"]
     shown = "\n".join(["# Near-duplicates", "", setting(*details) + ".", "", *table])
     print(shown)
     if options.out is not None:
         options.out.write_text(shown + "\n", encoding="utf-8")
+        if turns:
+            keep(options.out, [ratio(options, turns)], details=details)
 
 
 if __name__ == "__main__":

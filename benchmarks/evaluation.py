@@ -23,10 +23,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 import torch
+from ratios import Ratio, keep
+from setting import setting
 
 from growlm.evaluation.bits_per_byte import corpus_bits_per_byte
 from growlm.evaluation.packing import Batch
@@ -338,27 +342,77 @@ def compare(folder: Path, options: argparse.Namespace, tasks: dict[str, Task]) -
     texts = [json.loads(line)["text"] for line in path.read_text().splitlines()[: options.texts]]
     clock = Clock()
     every = backends(folder, options, tasks, texts, clock=clock)
-    print(f"{options.family}, {options.layers} layers, width {options.width}, context {CONTEXT}, ")
-    print(f"{torch.get_num_threads()} threads, {torch.__version__}; seconds with encoding\n")
-    print("| task | rows | backend | score | furthest log-likelihood | seconds | speed |")
-    print("|---|--:|---|---|--:|--:|--:|", flush=True)
+    details = [f"{torch.get_num_threads()} threads", f"torch {torch.__version__}"]
+    lines = [
+        "# Evaluation beside lm-evaluation-harness",
+        "",
+        f"{options.family}, {options.layers} layers, width {options.width}, context {CONTEXT}, "
+        f"fp32; seconds with encoding, medians of {options.repeats} turns.",
+        "",
+        setting(*details) + ".",
+        "",
+        "| task | rows | backend | score | furthest log-likelihood | seconds | speed |",
+        "|---|--:|---|---|--:|--:|--:|",
+    ]
+    print("\n".join(lines), flush=True)
+    ratios: list[Ratio] = []
     for name in (*tasks, "texts"):
         rows = len(tasks[name].questions) if name in tasks else len(texts)
-        first: Any = None
+        scores, seconds = _turns(every, name, clock, options.repeats)
+        theirs = next(iter(every))
+        for backend, score in scores.items():
+            line = (
+                f"| {name} | {rows:,} | {backend} | {shown(score)} | "
+                f"{_off(scores[theirs], score):.1e} | {median(seconds[backend]):.1f} | "
+                f"{median(seconds[theirs]) / median(seconds[backend]):.2f}x |"
+            )
+            lines.append(line)
+            print(line, flush=True)
+        ratios.append(_ratio(name, rows, scores, seconds))
+    if options.out is not None:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        keep(options.out, ratios, details=details)
+
+
+def _turns(
+    every: dict[str, Backend], name: str, clock: Clock, repeats: int
+) -> tuple[dict[str, TaskScore | float], dict[str, list[float]]]:
+    """Return each backend's score and the seconds of each of its turns."""
+    scores: dict[str, TaskScore | float] = {}
+    seconds: dict[str, list[float]] = {backend: [] for backend in every}
+    for _ in range(repeats):
         for backend, run in every.items():
             clock.seconds = 0.0
-            score = run(name)
-            seconds = clock.seconds
-            first = first or (score, seconds)
-            if not isinstance(score, TaskScore):
-                off = abs(score / first[0] - 1)
-            else:
-                off = furthest(first[0], score)
-            print(
-                f"| {name} | {rows:,} | {backend} | {shown(score)} | {off:.1e} | {seconds:.1f} | "
-                f"{first[1] / seconds:.2f}x |",
-                flush=True,
-            )
+            scores[backend] = run(name)
+            seconds[backend].append(clock.seconds)
+    return scores, seconds
+
+
+def _off(one: TaskScore | float, other: TaskScore | float) -> float:
+    if isinstance(one, TaskScore) and isinstance(other, TaskScore):
+        return furthest(one, other)
+    return abs(cast(float, other) / cast(float, one) - 1)
+
+
+def _ratio(
+    name: str, rows: int, scores: dict[str, TaskScore | float], seconds: dict[str, list[float]]
+) -> Ratio:
+    """Return our fastest way beside the harness's fastest batch size."""
+    theirs = min((each for each in seconds if each.startswith("hf")), key=_by(seconds))
+    ours = min((each for each in seconds if each.startswith("own")), key=_by(seconds))
+    return Ratio(
+        what=f"scoring {name}, {rows:,} rows",
+        peer=f"lm-eval {version('lm_eval')}, {theirs}",
+        unit="s",
+        better="less",
+        ours=tuple(seconds[ours]),
+        theirs=tuple(seconds[theirs]),
+        remark=f"{ours}; scores {_off(scores[theirs], scores[ours]):.0e} apart",
+    )
+
+
+def _by(seconds: dict[str, list[float]]) -> Callable[[str], float]:
+    return lambda backend: median(seconds[backend])
 
 
 def main() -> None:
@@ -377,6 +431,8 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--hf-batch", type=int, nargs="+", default=[16, 1])
     parser.add_argument("--own-batch", type=int, nargs="+", default=[2_048, 16_384])
+    parser.add_argument("--repeats", type=int, default=1, help="turns of each backend")
+    parser.add_argument("--out", type=Path, default=None, help="a Markdown file to write")
     options = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     tasks = {

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ratios import Ratio, keep
 from setting import setting
 
 from growlm.corpus.documents import documents
@@ -157,8 +158,34 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def measure(options: argparse.Namespace) -> tuple[str, list[Row]]:
-    """Return a line about the index, and what every way came to."""
+def ratios(turns: Sequence[Sequence[Row]], python: Path | None) -> list[Ratio]:
+    """Return the others' ways beside ours, on the same texts in turns."""
+    names = ["a Python set of 13 words in a row"]
+    if python is not None:
+        names.append(f"datatrove {version_in(python)}, its n-gram filter, 13 words in a row")
+    return [
+        Ratio(
+            what=f"looking for benchmarks in {turns[0][0].megabytes:.1f} MB",
+            peer=name,
+            unit="MB per CPU-second",
+            better="more",
+            ours=tuple(turn[0].megabytes / turn[0].seconds for turn in turns),
+            theirs=tuple(turn[at].megabytes / turn[at].seconds for turn in turns),
+            remark="32 letters in a row",
+        )
+        for at, name in enumerate(names, 1)
+    ]
+
+
+def version_in(python: Path) -> str:
+    """Return the version of datatrove that an interpreter has."""
+    code = "from importlib.metadata import version; print(version('datatrove'))"
+    found = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+def measure(options: argparse.Namespace) -> tuple[str, list[Row], list[list[Row]]]:
+    """Return a line about the index, what every way came to, and the turns on a part."""
     texts = pages(options.texts)
     given = [
         read_benchmark(path.name, path, fields=fields_of(path.name)) for path in options.against
@@ -172,11 +199,19 @@ def measure(options: argparse.Namespace) -> tuple[str, list[Row]]:
     rows = [timed("growlm", texts, our_scan(index, "fast")) for _ in range(options.repeats)]
     rows = [min(rows, key=lambda row: row.seconds)]
     rows.append(timed("growlm, --rules exact", texts, our_scan(index, "exact")))
-    name = f"Python set, {WORDS} words in a row"
-    rows.append(timed(name, part(texts, options.part), set_of_words(given)))
-    if options.datatrove is not None:
-        rows.append(datatrove(options.datatrove, given, part(texts, options.part)))
-    return about, rows
+    some, name = part(texts, options.part), f"Python set, {WORDS} words in a row"
+    turns: list[list[Row]] = []
+    for _ in range(options.turns):
+        turn = [
+            timed("growlm", some, our_scan(index, "fast")),
+            timed(name, some, set_of_words(given)),
+        ]
+        if options.datatrove is not None:
+            turn.append(datatrove(options.datatrove, given, some))
+        turns.append(turn)
+    others = zip(*(turn[1:] for turn in turns), strict=True)
+    rows += [min(each, key=lambda row: row.seconds) for each in others]
+    return about, rows, turns
 
 
 def main() -> None:
@@ -187,9 +222,10 @@ def main() -> None:
     parser.add_argument("--datatrove", type=Path, metavar="PYTHON")
     parser.add_argument("--part", type=float, default=12.0, help="MB that the others read")
     parser.add_argument("--repeats", type=int, default=3, help="of ours; the fastest counts")
+    parser.add_argument("--turns", type=int, default=3, help="of ours and the others on a part")
     parser.add_argument("--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
-    about, rows = measure(options)
+    about, rows, turns = measure(options)
     names = " ".join(path.name for path in options.against)
     details = [
         f"one of {os.cpu_count()} cores",
@@ -207,6 +243,7 @@ def main() -> None:
     print(shown)
     if options.out is not None:
         options.out.write_text(shown + "\n", encoding="utf-8")
+        keep(options.out, ratios(turns, options.datatrove), details=details)
 
 
 if __name__ == "__main__":

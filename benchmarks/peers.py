@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ratios import Ratio, keep
 from setting import setting
 
 HERE = Path(__file__).parent
@@ -48,14 +49,45 @@ def main() -> None:
     print(page)
     if options.out:
         options.out.write_text(page + "\n")
+        keep(options.out, _ratios(options, found), details=_details(options, found))
 
 
-def _page(options: argparse.Namespace, found: dict[str, list[dict[str, Any]]]) -> str:
+def _ratios(options: argparse.Namespace, found: dict[str, list[dict[str, Any]]]) -> list[Ratio]:
+    speeds = _speeds(options, found)
+    how = "compiled" if options.compile else "not compiled"
+    return [
+        Ratio(
+            what=f"a training step, {rounds[-1]['parameters'] / 1e6:.1f}M parameters",
+            peer=f"{name} {rounds[-1]['version']}",
+            unit="tokens/s",
+            better="more",
+            ours=tuple(speeds["growlm"]),
+            theirs=tuple(speeds[name]),
+            remark=how,
+        )
+        for name, rounds in found.items()
+        if name != "growlm"
+    ]
+
+
+def _speeds(
+    options: argparse.Namespace, found: dict[str, list[dict[str, Any]]]
+) -> dict[str, list[float]]:
     tokens = options.sequences * options.context
-    speeds = {
+    return {
         name: [tokens / statistics.median(each["seconds"][WARM:]) for each in rounds]
         for name, rounds in found.items()
     }
+
+
+def _details(
+    options: argparse.Namespace, found: dict[str, list[dict[str, Any]]]
+) -> tuple[str, str]:
+    return f"{options.threads} threads", f"torch {found['growlm'][0]['torch']}"
+
+
+def _page(options: argparse.Namespace, found: dict[str, list[dict[str, Any]]]) -> str:
+    speeds = _speeds(options, found)
     lines = [
         "# A training step beside other trainers",
         "",
@@ -64,7 +96,7 @@ def _page(options: argparse.Namespace, found: dict[str, list[dict[str, Any]]]) -
         f"{'compiled' if options.compile else 'not compiled'}. Medians of {options.rounds} turns "
         f"of {options.steps} steps; the ratio is of turns beside each other, with its range.",
         "",
-        setting(f"{options.threads} threads", f"torch {found['growlm'][0]['torch']}") + ".",
+        setting(*_details(options, found)) + ".",
         "",
         "| trainer | parameters | tokens/s | growlm over it | last loss |",
         "| --- | ---: | ---: | ---: | ---: |",

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from ratios import Ratio, keep
 from setting import setting
 from shapes import shape
 from torch import Tensor
@@ -144,6 +145,22 @@ def table(found: dict[str, list[Run]]) -> str:
     return "\n".join(lines)
 
 
+def ratios(found: dict[str, list[Run]]) -> list[Ratio]:
+    """Return each growth beside the copy of what it wrote."""
+    return [
+        Ratio(
+            what=f"growing {name}",
+            peer="cp of the bytes that were written, then sync",
+            unit="s",
+            better="less",
+            ours=tuple(run.grow_seconds for run in runs),
+            theirs=tuple(run.copy_seconds for run in runs),
+            remark=f"{runs[0].written_gb:.2f} GB",
+        )
+        for name, runs in found.items()
+    ]
+
+
 def main() -> None:
     """Print the table, and keep it in a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,6 +194,7 @@ def main() -> None:
     print(shown)
     if options.out is not None:
         options.out.write_text(shown + "\n", encoding="utf-8")
+        keep(options.out, ratios(found), details=details)
 
 
 if __name__ == "__main__":

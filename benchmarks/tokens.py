@@ -9,17 +9,19 @@ cleaning are in no time.
 """
 
 import argparse
+import math
 import os
 import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from ratios import Ratio, keep
 from setting import setting
 
 from growlm.corpus.documents import Document, documents
@@ -43,6 +45,8 @@ class Measured:
     prepare_seconds: float = 0.0
     unequal: int = 0
     """Documents with other ids."""
+    turns: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """Megabytes in a CPU-second by the fast path and by its reference, turn by turn."""
 
     def __iadd__(self, other: "Measured") -> "Measured":
         """Add what others came to."""
@@ -52,6 +56,7 @@ class Measured:
         self.reference_seconds += other.reference_seconds
         self.prepare_seconds += other.prepare_seconds
         self.unequal += other.unequal
+        self.turns += other.turns
         return self
 
     def row(self) -> str:
@@ -121,8 +126,10 @@ def measured(
     for turn in batches(found, characters=TURN_CHARACTERS):
         ids, seconds = timed(lambda turn=turn: [fast(document.text) for document in turn])
         result.fast_seconds += seconds
-        expected, seconds = timed(lambda turn=turn: by_reference(turn, tokenizer))
-        result.reference_seconds += seconds
+        expected, reference = timed(lambda turn=turn: by_reference(turn, tokenizer))
+        result.reference_seconds += reference
+        turn_size = sum(len(document.text.encode()) for document in turn) / 1e6
+        result.turns.append((turn_size / seconds, turn_size / reference))
         pairs = zip(ids, expected, strict=True)
         result.unequal += sum(not np.array_equal(one, other) for one, other in pairs)
     begun = cpu_seconds()
@@ -133,8 +140,18 @@ def measured(
     return result
 
 
-def rows(options: argparse.Namespace) -> Iterator[str]:
-    """Yield the rows of the table."""
+def within(found: Iterable[Document], megabytes: float) -> Iterator[Document]:
+    """Yield documents until they have so many megabytes."""
+    size = 0
+    for document in found:
+        yield document
+        size += len(document.text.encode())
+        if size >= megabytes * 1e6:
+            return
+
+
+def results(options: argparse.Namespace) -> Iterator[Measured]:
+    """Yield what each argument came to, and all of them together."""
     tokenizer = load(options.tokenizer, end_of_text=options.end_of_text)
     fast = fast_encoder(tokenizer)
     if isinstance(fast, str):
@@ -142,11 +159,24 @@ def rows(options: argparse.Namespace) -> Iterator[str]:
     total = Measured(name="all")
     for pattern in options.texts:
         source = Source(name="texts", files=(pattern,), weight=1.0)
-        found = list(documents(source, folder=Path.cwd()))
+        found = list(within(documents(source, folder=Path.cwd()), options.megabytes))
         result = measured(Path(pattern).name, found, tokenizer, fast)
         total += result
-        yield result.row()
-    yield total.row()
+        yield result
+    yield total
+
+
+def ratio(total: Measured) -> Ratio:
+    """Return the fast path beside its reference, in turns of ``TURN_CHARACTERS``."""
+    return Ratio(
+        what=f"tokenizing {total.megabytes:.0f} MB",
+        peer=f"tokenizers {version('tokenizers')}, encode_batch_fast",
+        unit="MB per CPU-second",
+        better="more",
+        ours=tuple(fast for fast, _ in total.turns),
+        theirs=tuple(reference for _, reference in total.turns),
+        remark=f"other ids in {total.unequal} of {total.documents:,} documents",
+    )
 
 
 def main() -> None:
@@ -154,15 +184,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("texts", nargs="+", help="files, folders or globs")
     parser.add_argument("--tokenizer", type=Path, required=True, help="a tokenizer.json")
+    parser.add_argument(
+        "--megabytes", type=float, default=math.inf, help="of each argument, the first ones"
+    )
     parser.add_argument("--end-of-text", default="<|endoftext|>")
     parser.add_argument("--out", type=Path, help="a Markdown file to write")
     options = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    found = list(results(options))
     table = [
         "| text | documents | MB | MB per CPU-second | encode_batch_fast | ratio | other ids "
         "| as prepare does it |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        *rows(options),
+        *(each.row() for each in found),
     ]
     libraries = [f"{name} {version(name)}" for name in ("tiktoken", "tokenizers")]
     details = ["one core", f"Python {platform.python_version()}", *libraries]
@@ -172,6 +206,7 @@ def main() -> None:
     print(shown)
     if options.out is not None:
         options.out.write_text(shown + "\n", encoding="utf-8")
+        keep(options.out, [ratio(found[-1])], details=details)
 
 
 if __name__ == "__main__":

@@ -81,3 +81,35 @@ def test_a_mistake_between_sections_names_the_file(recipe_with: Callable[..., st
     orphan = recipe_with(('from = "base"', 'from = "bas"'))
     with pytest.raises(RecipeError, match=r"^recipes/x\.toml: expected stage\.grown\.grow\.from"):
         parse(orphan.encode(), name="recipes/x.toml")
+
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("name", ["replica", "replica-gpu"])
+@pytest.mark.parametrize("model", ["580m", "760m", "1.1b"])
+def test_the_replicas_keep_the_published_ratios(name: str, model: str) -> None:
+    def both(recipe: str, stage: str) -> tuple[list[float], list[float]]:
+        """Return what a model has, as multiples of what its base has."""
+        base, own = (
+            figures(RECIPES / f"{recipe.format(each)}.toml", stage.format(each))
+            for each in ("580m", model)
+        )
+        return [one / other for one, other in zip(own[:4], base[:4], strict=True)], own[4:]
+
+    multiples, warmup = both(name, "like-{}")
+    published, published_warmup = both("gpt-{}", "gpt-{}")
+    assert multiples == pytest.approx(published, rel=0.01)
+    assert warmup == pytest.approx(published_warmup, rel=0.02)
+
+
+def figures(path: Path, name: str) -> list[float]:
+    """Return a stage's layers, tokens, context and learning rate, and its share of warm-up."""
+    experiment = read(path)
+    stage = experiment.stage_named(name)
+    assert stage.tokens is not None
+    sizes = stage.model or stage.grow
+    assert sizes is not None
+    assert sizes.layers is not None
+    warmup = getattr(stage.schedule, "warmup_steps", 0) * stage.batch / stage.tokens
+    return [sizes.layers, stage.tokens, stage.context, stage.optimizer.peak_lr, warmup]

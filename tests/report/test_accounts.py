@@ -5,6 +5,9 @@ import pytest
 from growlm.report.accounts import accounts, controls_of
 from growlm.report.ledger import saving
 
+WORSE = {"scratch-low": 4.4, "scratch-high": 4.9}
+"""Controls at other learning rates, and where they end."""
+
 
 def only(run):
     (account,) = accounts(run)
@@ -39,6 +42,21 @@ def test_what_a_control_read_in_mid_schedule_does_not_matter(run, edit):
 
     assert only(other).scratch == only(run).scratch
     assert only(other).costs == only(run).costs
+
+
+def test_of_controls_of_one_compute_the_best_counts_and_their_mean_does_not(run):
+    scratch, last = run.stages[2], run.stages[2].validation[-1]
+    ends = {name: (last.model_copy(update={"loss": loss}),) for name, loss in WORSE.items()}
+    worse = [
+        scratch.model_copy(update={"name": name, "validation": (*scratch.validation[:-1], *end)})
+        for name, end in ends.items()
+    ]
+
+    tuned = only(run.model_copy(update={"stages": (*run.stages, *worse)}))
+
+    assert [control.name for control in tuned.controls][-2:] == list(WORSE)
+    assert tuned.best == tuple(sorted(only(run).points, key=lambda point: point.compute))
+    assert (tuned.scratch, tuned.costs) == (only(run).scratch, only(run).costs)
 
 
 def test_the_end_of_a_control_does_matter(run, edit):

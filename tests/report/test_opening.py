@@ -66,6 +66,14 @@ def test_one_control_gives_the_side_and_no_more(run, edit, loss, words):
     assert "is only bounded" in opening(single)
 
 
+def test_it_says_out_of_how_many_controls_the_best_were_taken(run):
+    worse = run.stages[2].model_copy(update={"name": "scratch-low"})
+    tuned = run.model_copy(update={"stages": (*run.stages, worse)})
+
+    assert "2 finished scratch runs, the best of 3 by compute" in opening(tuned)
+    assert "the best of" not in opening(run)
+
+
 def test_without_a_control_it_claims_nothing(run):
     text = opening(run.model_copy(update={"stages": run.stages[:2]}))
 

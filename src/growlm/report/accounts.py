@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from growlm.report.curves import final_loss
 from growlm.report.law import Point
 from growlm.report.ledger import (
+    SAME_COMPUTE,
     ScratchCompute,
     ScratchLoss,
     break_even_tokens,
@@ -39,6 +40,8 @@ class Account:
     """Its finished controls."""
     points: tuple[Point, ...]
     """Their compute and final loss, in the same order."""
+    best: tuple[Point, ...]
+    """The best of each compute, which is what all else is compared with."""
     costs: tuple[Cost, ...]
     """Its compute: parent charged first, parent free last; shared between them if it is."""
     scratch: ScratchCompute
@@ -96,19 +99,35 @@ def account(stage: StageView, controls: Sequence[StageView], *, children: int) -
     points = tuple(
         Point(compute=other.flops_before + other.flops, loss=end) for other, end in ended
     )
+    best = best_of(points)
     tokens = stage.tokens_before + stage.tokens
     return Account(
         stage=stage,
         loss=loss,
         controls=tuple(other for other, _ in ended),
         points=points,
+        best=best,
         costs=tuple(
-            Cost(convention=name, flops=flops, scratch=scratch_loss(points, compute=flops))
+            Cost(convention=name, flops=flops, scratch=scratch_loss(best, compute=flops))
             for name, flops in conventions(stage, children=children)
         ),
-        scratch=scratch_compute(points, loss=loss),
-        same_tokens=scratch_loss(points, compute=tokens * stage.flops_per_token),
+        scratch=scratch_compute(best, loss=loss),
+        same_tokens=scratch_loss(best, compute=tokens * stage.flops_per_token),
     )
+
+
+def best_of(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Return the best of the points of each compute, in its order.
+
+    Controls of one compute differ in their learning rate: tuning means that the best one counts.
+    """
+    found: list[Point] = []
+    for point in sorted(points, key=lambda point: (point.compute, point.loss)):
+        if found and point.compute <= found[-1].compute * (1 + SAME_COMPUTE):
+            found[-1] = min(found[-1], point, key=lambda each: each.loss)
+        else:
+            found.append(point)
+    return tuple(found)
 
 
 def children_of(view: RunView, stage: StageView) -> int:

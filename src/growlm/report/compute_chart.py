@@ -177,7 +177,7 @@ def _laws(view: RunView, power: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Return the fitted law of each grown stage's controls, drawn between them only."""
     charts: list[alt.Chart] = []
     for account in accounts(view):
-        runs = merge(account.points, tolerance=SAME_COMPUTE)
+        runs = merge(account.best, tolerance=SAME_COMPUTE)
         law = fit_law(runs)
         if law is None:
             continue

@@ -210,7 +210,9 @@ def _headline(account: Account) -> str:
 
 
 def _scratch(account: Account) -> str:
-    scratch, runs = account.scratch, plural(len(account.points), "finished scratch run")
+    scratch, runs = account.scratch, plural(len(account.best), "finished scratch run")
+    if len(account.best) < len(account.points):
+        runs += f", the best of {len(account.points)} by compute"
     if scratch.basis == "none":
         return "Its scratch runs do not fall with compute, so they bound nothing."
     if scratch.estimate is None:
