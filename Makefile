@@ -56,4 +56,4 @@ tree: setup  ## after a new module or caption
 	$(BIN)/python tools/tree.py docs/architecture.md README.md
 
 clean:     ## remove runs, caches and the environment
-	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache
+	rm -rf .venv build runs .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache
