@@ -185,12 +185,14 @@ def kind(value: Schema) -> str:
 def simple(value: Schema) -> str:
     """Return what a single value may be, in words."""
     texts = {COUNT_PATTERN: '`"48B"`', SIZE_PATTERN: '`"12GiB"`', NAME_PATTERN: "name"}
-    if value["type"] == "string":
+    name = str(value["type"])
+    if name == "string":
         return texts.get(value.get("pattern", ""), "text")
     words = {"integer": "whole number", "boolean": "true or false", "object": "table"}
+    word = words.get(name, name)
     limits = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
     told = [f"{sign} {value[limit]:g}" for limit, sign in limits.items() if limit in value]
-    return " ".join([words.get(value["type"], value["type"]), ", ".join(told)]).strip()
+    return f"{word} {', '.join(told)}".strip()
 
 
 if __name__ == "__main__":
