@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint check fix schema showcase bench replica tree clean
+.PHONY: help setup demo test slow lint check docs fix schema showcase bench replica tree clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +34,14 @@ lint: setup  ## format, rules, floors, types
 
 check: lint test  ## what a change must pass
 
+docs: .venv/docs  ## the site, into build/site; every warning is an error
+	$(BIN)/python tools/pages.py build/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
 fix: setup  ## what the tools can rewrite
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -41,7 +49,7 @@ fix: setup  ## what the tools can rewrite
 schema: setup  ## after a change to the recipe's sections
 	$(BIN)/growlm schema > recipes/recipe.schema.json
 
-showcase: demo  ## after a change to the demo: its picture and figures in the README
+showcase: demo  ## after a change to the demo: its picture and figures in the pages
 	$(BIN)/python tools/showcase.py runs/demo
 
 bench: setup  ## exactness, speeds, and memory beside every peer in .peers, into docs/peers.md
@@ -56,4 +64,4 @@ tree: setup  ## after a new module or caption
 	$(BIN)/python tools/tree.py docs/architecture.md README.md
 
 clean:     ## remove runs, caches and the environment
-	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache
+	rm -rf .venv build runs .pytest_cache .ruff_cache .hypothesis .coverage .import_linter_cache

@@ -1,4 +1,6 @@
-"""Puts a finished demo's picture and figures into the README, between the marks ``<!-- demo -->``.
+"""Puts a finished demo's picture and figures into the pages that show them.
+
+They stand between the marks ``<!-- demo -->``.
 
 ``python tools/showcase.py runs/demo`` after ``growlm demo``; ``make showcase`` does both.
 """
@@ -19,7 +21,7 @@ from growlm.report.palette import LIGHT
 from growlm.report.view import RunView, StageView
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial.md")
 PICTURE = ROOT / "docs" / "demo.svg"
 
 
@@ -64,10 +66,12 @@ def main() -> None:
     view = read(Path(sys.argv[1]) / "results.json")
     svg = vl_convert.vegalite_to_svg(picture(view), config=dict(LIGHT))
     PICTURE.write_text(svg, encoding="utf-8")
-    text = README.read_text(encoding="utf-8")
     shown = f"<!-- demo -->\n{figures(view)}\n<!-- /demo -->"
     pattern = r"<!-- demo -->.*?<!-- /demo -->"
-    README.write_text(re.sub(pattern, lambda _: shown, text, flags=re.DOTALL), encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        written = re.sub(pattern, lambda _: shown, text, flags=re.DOTALL)
+        page.write_text(written, encoding="utf-8")
 
 
 if __name__ == "__main__":

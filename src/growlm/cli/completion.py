@@ -2,11 +2,10 @@
 
 import argparse
 from collections.abc import Mapping
-from importlib import import_module
 
 from growlm.base.errors import RecipeError, nearest
 from growlm.cli.main import COMMANDS
-from growlm.cli.parser import Parser
+from growlm.cli.parser import command
 
 Options = Mapping[str, tuple[str, ...]]
 """The options of each command."""
@@ -28,8 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _options(name: str) -> tuple[str, ...]:
-    parser = Parser(name, description=COMMANDS[name])
-    import_module(f"growlm.cli.{name}").add_arguments(parser)
+    _, parser = command(name, meaning=COMMANDS[name])
     return tuple(sorted(word for word in parser.options if word.startswith("--")))
 
 

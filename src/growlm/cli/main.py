@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 from growlm.base.errors import GrowlmError, RecipeError, Stopped, nearest
@@ -98,14 +97,20 @@ def _dispatch(words: list[str]) -> int:
     if name not in COMMANDS:
         raise RecipeError("a command of growlm", got=f"'{name}'", fix=nearest(name, COMMANDS))
     from growlm.base.memory import settle_allocator  # here: --help does without
-    from growlm.cli.parser import Parser
+    from growlm.cli.parser import command
 
     settle_allocator(os.environ)  # here, before torch can wake
-    command = import_module(f"growlm.cli.{name}")
-    meaning = COMMANDS[name]
-    parser = Parser(name, description=meaning[0].upper() + meaning[1:])
-    command.add_arguments(parser)
-    return int(command.run(parser.read(words[1:])))
+    module, parser = command(name, meaning=sentence(COMMANDS[name]))
+    return int(module.run(parser.read(words[1:])))
+
+
+def sentence(meaning: str) -> str:
+    """Return a command's meaning as a sentence.
+
+    >>> sentence("run what Python carries")
+    'Run what Python carries.'
+    """
+    return f"{meaning[0].upper()}{meaning[1:]}."
 
 
 def _overview() -> str:

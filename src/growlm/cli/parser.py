@@ -3,8 +3,9 @@
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from itertools import takewhile
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from growlm.base.errors import RecipeError, nearest
 from growlm.base.units import parse_count, parse_seconds
@@ -36,6 +37,11 @@ class Parser(argparse.ArgumentParser):
         """Every option that it takes."""
         return list(self._option_string_actions)
 
+    @property
+    def arguments(self) -> list[tuple[str, str]]:
+        """Everything that it takes, as it is written, and what it means."""
+        return [(_written(each), each.help or "") for each in self._actions if each.dest != "help"]
+
     def error(self, message: str) -> NoReturn:
         """Raise argparse's complaint."""
         missing = message.removeprefix(_MISSING)
@@ -55,6 +61,20 @@ class Parser(argparse.ArgumentParser):
     def _shape(self) -> str:
         """Return the command with all that it takes, on one line."""
         return " ".join(self.format_usage().removeprefix("usage: ").split()).replace(" [-h]", "")
+
+
+def command(name: str, *, meaning: str) -> tuple[Any, Parser]:
+    """Return a command's module, and the parser of all that it takes."""
+    module = import_module(f"growlm.cli.{name}")
+    parser = Parser(name, description=meaning)
+    module.add_arguments(parser)
+    return module, parser
+
+
+def _written(action: argparse.Action) -> str:
+    """Return an argument as it is written on a command line: its names, then its value's."""
+    value = action.metavar if isinstance(action.metavar, str) else ""
+    return f"{', '.join(action.option_strings)} {value}".strip()
 
 
 def whole_number(option: str) -> Callable[[str], int]:
