@@ -19,6 +19,7 @@ from growlm.recipe.experiment import Experiment
 from growlm.recipe.values import NAME_PATTERN
 
 ROOT = Path(__file__).parents[1]
+PICTURES = {".png", ".svg"}
 DOCS = PurePosixPath("docs")
 ASIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "recipes", "examples", "benchmarks/results")
 """What the site shows beside ``docs``, whether a page links to it or not."""
@@ -38,7 +39,7 @@ def home(path: PurePosixPath) -> PurePosixPath:
     inside = path.relative_to(DOCS) if path.is_relative_to(DOCS) else path
     if (ROOT / path).is_dir():
         return inside / "index.md"
-    plain = path.suffix == ".md" or path.is_relative_to(DOCS)
+    plain = path.suffix in {".md", *PICTURES} or path.is_relative_to(DOCS)
     return inside if plain else inside.with_name(f"{inside.name}.md")
 
 
@@ -95,7 +96,8 @@ def write(out: Path) -> None:
         done.add(path)
         place = out / home(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_relative_to(DOCS) and path.suffix not in {".md", ""}:
+        file = path.is_relative_to(DOCS) and path.suffix not in {".md", ""}
+        if file or path.suffix in PICTURES:
             shutil.copy(ROOT / path, place)
             continue
         text, targets = read(path)
