@@ -1,0 +1,78 @@
+"""Puts a finished study into the pages that show it: the README opens with its figure.
+
+``python tools/opening.py runs/study-small`` after ``growlm study recipes/study-small.toml`` copies
+the study's page, picture and figures to ``benchmarks/results``, and writes what stands between the
+marks ``<!-- study -->``.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = {
+    ROOT / "README.md": "benchmarks/results",
+    ROOT / "docs" / "index.md": "../benchmarks/results",
+}
+
+
+def share(estimate: dict[str, float]) -> str:
+    """Return a mean with its interval, in percent."""
+    mean, low, high = (100 * estimate[key] for key in ("mean", "low", "high"))
+    return f"{mean:.0f} % [{low:.0f}, {high:.0f}]"
+
+
+def told(study: dict[str, Any]) -> str:
+    """Return what a study found, in a few sentences: its best arm, and the parent trained on."""
+    known = [each for each in study["results"] if each["accounts"][0]["saved"] is not None]
+    best = max(known, key=lambda each: each["accounts"][0]["saved"]["mean"])
+    charged, *_, free = (each["saved"] for each in best["accounts"])
+    loss, name = best["loss"]["mean"], best["arm"]["name"]
+    sentences = [
+        f"Validation loss against training compute, {len(study['seeds'])} seeds. Grey: training "
+        "from scratch, each length at the best of its learning rates. The best of "
+        f"{len(known)} ways to grow (`{name}`) saved {share(charged)} of the compute with the "
+        f"parent charged, and {share(free)} with the parent free; its final loss is {loss:.3f}."
+    ]
+    if study["continued"] is not None:
+        other = study["continued"]["loss"]["mean"]
+        end = "no bigger model was needed yet" if other < loss else "the bigger model was worth it"
+        sentences.append(
+            "The parent trained on instead, with as much compute as parent and child together, "
+            f"ended at {other:.3f}: at this size and length, {end}."
+        )
+    return " ".join(sentences)
+
+
+def block(study: dict[str, Any], results: str) -> str:
+    """Return what a page shows of a study."""
+    name = study["name"]
+    return (
+        "<!-- study -->\n"
+        f"![Final validation loss against training compute]({results}/{name}.png)\n\n"
+        f"{told(study)} [All of it]({results}/{name}.md), written by\n"
+        f"`growlm study recipes/{name}.toml`.\n"
+        "<!-- /study -->"
+    )
+
+
+def main() -> None:
+    """Copy a study's files, and write the pages."""
+    folder = Path(sys.argv[1])
+    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    name = study["name"]
+    for path in folder.glob("study.*"):
+        shutil.copy(path, RESULTS / f"{name}{path.suffix}")
+    page = RESULTS / f"{name}.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("(study.png)", f"({name}.png)"))
+    for place, results in PAGES.items():
+        before, _, rest = place.read_text(encoding="utf-8").partition("<!-- study -->")
+        after = rest.partition("<!-- /study -->")[2]
+        place.write_text(f"{before}{block(study, results)}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
