@@ -212,6 +212,13 @@ def test_a_stopped_study_goes_on_where_it_stopped(growlm, words, trained, monkey
     assert "not finished" not in (out / "study.md").read_text()
 
 
+def test_where_every_seed_is_tuned_each_tries_all_rates(growlm, words, trained):
+    every = ("--set", "study.grid=[]", "--set", "study.tuned=every")
+    assert growlm(*words, *every).returncode == 0
+    tried = [name for seed, name in trained if seed == 2 and name.startswith("scratch")]
+    assert len(tried) == 9
+
+
 @pytest.mark.usefixtures("trained")
 def test_a_run_of_a_study_is_an_ordinary_run(growlm, words, monkeypatch):
     real = {"base", "grown"}

@@ -19,6 +19,7 @@ DESIGN = Design(
         compute: {rate: f"scratch-x{compute:g}-lr{rate:g}" for rate in RATES} for compute in BEST
     },
     children=2,
+    tuned_anew=False,
     follows=True,
 )
 
@@ -40,11 +41,11 @@ def seeded(run):
     base, grown, scratch, _ = run.stages
     unit = grown.flops_before + grown.flops
 
-    def made(seed, losses, *, tuned):
+    def made(seed, losses, *, tuned, best=BEST):
         controls = [
             ended(
                 scratch,
-                law(compute) + 0.1 * abs(math.log2(rate / BEST[compute])),
+                law(compute) + 0.1 * abs(math.log2(rate / best[compute])),
                 name=name,
                 control_compute=compute,
                 flops=compute * unit,
@@ -52,7 +53,7 @@ def seeded(run):
             )
             for compute, rates in DESIGN.controls.items()
             for rate, name in rates.items()
-            if not tuned or rate == BEST[compute]
+            if not tuned or rate == best[compute]
         ]
         arms = [
             ended(grown, loss, name=arm.name) for arm, loss in zip(DESIGN.arms, losses, strict=True)
@@ -172,3 +173,18 @@ def test_the_points_of_the_controls_are_sorted_by_compute(views):
     assert [len(group) for group in points] == [3, 3, 3]
     computes = [group[0].compute for group in points]
     assert computes == sorted(computes)
+
+
+def test_a_seed_that_tried_every_rate_has_its_own_best_controls(seeded):
+    other = {0.5: 2e-3, 1.0: 1e-3, 2.0: 4e-3}
+    ones = [seeded(1, (4.7, 4.5), tuned=False), seeded(2, (4.7, 4.5), tuned=False, best=other)]
+    found = findings(ones, DESIGN)
+    first, second = control_points(ones, DESIGN)[0]
+    assert first.loss == second.loss == pytest.approx(law(0.5))
+    assert {(each.compute, each.peak_lr) for each in found.tried if each.best} == {
+        *BEST.items(),
+        *other.items(),
+    }
+    saved = found.results[0].accounts[0].saved
+    assert saved is not None
+    assert saved.high - saved.low == pytest.approx(0.0, abs=1e-9)

@@ -105,8 +105,9 @@ class Study:
     def plans(self) -> list[tuple[Plan, RunFolder]]:
         """Return each run's plan, where not yet tuned with the first learning rate of each."""
         first = {compute: next(iter(tried)) for compute, tried in self.design.controls.items()}
+        later = UNTUNED if self.design.tuned_anew else Tuned(controls=first)
         return [
-            (self.plan(seed, Tuned(controls=first) if at else UNTUNED), self.folder(seed))
+            (self.plan(seed, later if at else UNTUNED), self.folder(seed))
             for at, seed in enumerate(self.seeds)
         ]
 
@@ -332,15 +333,16 @@ def _timed(stage: StagePlan) -> float:
 def carry_out(study: Study) -> Iterator[Event]:
     """Carry a study out, seed by seed; what is done already is skipped.
 
-    The first seed tries every learning rate of the controls; the others take the best, and so do
-    all stages that are no controls, where they follow them.
+    The first seed tries every learning rate of the controls; the others take the best, unless each
+    tries them all. Stages that are no controls train at the first seed's best, where they follow.
     """
     yield Notice(text=outlook(study).words())
     rates = yield from _tune(study)
     others = study.design.peak_lr(rates)
     views: list[RunView] = []
     for seed in study.seeds:
-        tuned = Tuned(controls=rates if views else None, others=others)
+        known = bool(views) and not study.design.tuned_anew
+        tuned = Tuned(controls=rates if known else None, others=others)
         if views:
             yield Notice(text=outlook(study).words())
         with _opened(study, seed, tuned) as run:

@@ -47,6 +47,8 @@ class Design:
     """By compute and peak learning rate, the control's name."""
     children: int
     """Children that share a parent between charged and free."""
+    tuned_anew: bool
+    """Whether every seed tries every learning rate."""
     follows: bool
     """Whether all other stages train at the best learning rate of the control."""
 
@@ -110,6 +112,7 @@ def spread(values: Mapping[str, Any], study: Study) -> tuple[list[Table], Design
             for compute, rates in tried.items()
         },
         children=study.children,
+        tuned_anew=study.tuned == "every",
         follows=study.stages_lr == "control",
     )
     controls = [stage for rates in tried.values() for stage in rates.values()]

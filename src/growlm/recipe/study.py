@@ -52,7 +52,11 @@ class Study(Section, frozen=True):
     """Compute of the controls, as in a control's own section."""
 
     peak_lr: tuple[PositiveFloat, ...] = Field(min_length=LEAST)
-    """Learning rates tried for each of them with the first seed; the best goes on to the others."""
+    """Learning rates tried for each of them."""
+
+    tuned: Literal["first", "every"] = "first"
+    """The seeds that try every learning rate: the first, whose best ones go on to the others, or
+    every seed, which then has its own controls: dearer, and safe where chance decides much."""
 
     stages_lr: Literal["control", "own"] = "control"
     """The peak learning rate of every other stage: the best one of the control with a compute of 1,

@@ -72,7 +72,7 @@ class Tried:
     losses: tuple[float, ...]
     """By seed, of those that trained it to its end."""
     best: bool
-    """Whether it is the control of its compute."""
+    """Whether it is the control of its compute, with any seed."""
     at_edge: bool
     """Whether it is, and the lowest or highest of what was tried."""
 
@@ -120,16 +120,15 @@ def best_rates(view: RunView, design: Design) -> dict[float, float]:
 def findings(views: Sequence[RunView], design: Design) -> Findings:
     """Return what a study found.
 
-    Each seed's arms are compared with the controls of the same seed, and the savings of all seeds
-    give the interval.
+    Each seed's arms are compared with the best controls of the same seed, and the savings of all
+    seeds give the interval.
 
     Args:
-        views: A run for each seed; the first one tuned the controls.
+        views: A run for each seed, with one control or more of each compute.
         design: Which stage is what.
     """
-    rates = best_rates(views[0], design)
-    best = {design.controls[compute][rate] for compute, rate in rates.items()}
-    results = [_result(arm, views, best, design.children) for arm in design.arms]
+    best = {name for view in views for name in _best(view, design)}
+    results = [_result(arm, views, design) for arm in design.arms]
     stages = [stage for view in views for stage in view.stages]
     return Findings(
         seeds=tuple(view.seed for view in views),
@@ -143,16 +142,21 @@ def findings(views: Sequence[RunView], design: Design) -> Findings:
 
 def control_points(views: Sequence[RunView], design: Design) -> tuple[tuple[Point, ...], ...]:
     """Return the compute and loss of the best controls: by compute, and in it by seed."""
-    rates = best_rates(views[0], design)
-    names = [design.controls[compute][rate] for compute, rate in sorted(rates.items())]
     return tuple(
         tuple(
             Point(compute=stage.flops, loss=loss)
             for view in views
-            if (stage := _named(view, name)) is not None and (loss := final_loss(stage)) is not None
+            if (stage := _named(view, _best(view, design)[at])) is not None
+            and (loss := final_loss(stage)) is not None
         )
-        for name in names
+        for at in range(len(design.controls))
     )
+
+
+def _best(view: RunView, design: Design) -> list[str]:
+    """Return the names of a run's best controls, by compute."""
+    rates = best_rates(view, design)
+    return [design.controls[compute][rate] for compute, rate in sorted(rates.items())]
 
 
 def _named(view: RunView, name: str) -> StageView | None:
@@ -164,19 +168,19 @@ def _losses(view: RunView) -> Mapping[str, float]:
     return {name: loss for name, loss in found.items() if loss is not None}
 
 
-def _accounts(
-    arm: Arm, views: Sequence[RunView], best: set[str], children: int
-) -> tuple[Account, ...]:
-    found = [
-        account(stage, [each for each in view.stages if each.name in best], children=children)
-        for view in views
-        if (stage := _named(view, arm.name)) is not None
-    ]
-    return tuple(each for each in found if each is not None and len(each.points) == len(best))
+def _accounts(arm: Arm, views: Sequence[RunView], design: Design) -> tuple[Account, ...]:
+    found = list[Account | None]()
+    for view in views:
+        stage, best = _named(view, arm.name), _best(view, design)
+        if stage is not None:
+            controls = [each for each in view.stages if each.name in best]
+            found.append(account(stage, controls, children=design.children))
+    whole = len(design.controls)
+    return tuple(each for each in found if each is not None and len(each.points) == whole)
 
 
-def _result(arm: Arm, views: Sequence[RunView], best: set[str], children: int) -> Result | None:
-    found = _accounts(arm, views, best, children)
+def _result(arm: Arm, views: Sequence[RunView], design: Design) -> Result | None:
+    found = _accounts(arm, views, design)
     loss = interval([each.loss for each in found])
     if loss is None:
         return None

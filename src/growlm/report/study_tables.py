@@ -59,8 +59,8 @@ def page(found: Findings, views: Sequence[RunView], told: Told) -> str:
         "scratch goes at the speed of its controls.",
         times(found.results),
         "## The controls",
-        f"{plural(len(found.tried), 'control')} from scratch; the best learning rate of the first "
-        "seed is the control of its compute, and goes on to the other seeds.",
+        f"{plural(len(found.tried), 'control')} from scratch; a seed's control of a compute is the "
+        "best that it trained. Where the first seed alone tried all, its best ones went on.",
         controls(found),
         "## What this does not show",
         "\n".join(f"- {line}" for line in limits(found, told)),
