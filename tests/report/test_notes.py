@@ -275,6 +275,7 @@ def test_the_standing_notes_and_the_caused_ones_are_all_there_are():
         "Overfitting",
         "Not comparable",
         "No control",
+        "An imported parent",
         "Unfinished",
         "Copies that have not parted",
         "Other contexts than in training",

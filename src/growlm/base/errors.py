@@ -109,6 +109,7 @@ class Stopped(GrowlmError):  # noqa: N818 - nobody made an error
         asked = "the end of its time" if signal_number is None else f"signal {signal_number}"
         super().__init__("the run to end", got=f"{asked}; {saved}", fix=fix)
         self.at_once = at_once
+        self.signal_number = signal_number
         told = at_once or signal_number == SIGINT  # shells stop a script at Ctrl-C by its code
         self.exit_code = 128 + signal_number if signal_number and told else PREEMPTED
 

@@ -41,7 +41,8 @@ def _left(world: World, error: Exception) -> SystemExit:
     """Return what ends a rank that leaves word instead of speaking."""
     if not isinstance(error, GrowlmError):
         return SystemExit(1)
-    if not isinstance(error, Stopped) or error.at_once:  # else all stop together, as agreed
+    timed = isinstance(error, Stopped) and error.signal_number is None and not error.at_once
+    if not timed:  # else all stop together, and the first rank knows why
         world.confess(str(error))
     return SystemExit(error.exit_code)
 
