@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -50,11 +51,14 @@ def told(study: dict[str, Any]) -> str:
 def block(study: dict[str, Any], results: str) -> str:
     """Return what a page shows of a study."""
     name = study["name"]
+    words = (
+        f"{told(study)} [All of it]({results}/{name}.md), written by "
+        f"`growlm study recipes/{name}.toml`."
+    )
     return (
         "<!-- study -->\n"
         f"![Final validation loss against training compute]({results}/{name}.png)\n\n"
-        f"{told(study)} [All of it]({results}/{name}.md), written by\n"
-        f"`growlm study recipes/{name}.toml`.\n"
+        f"{fill(words, 100, break_long_words=False, break_on_hyphens=False)}\n"
         "<!-- /study -->"
     )
 
