@@ -85,7 +85,7 @@ against = [{{ name = "{task}", file = "{task}.jsonl", fields = {fields} }}]
 action = "report"
 
 [validation]
-share = 0.03
+share = 0.06
 tokens = 2048
 
 [mixture]
