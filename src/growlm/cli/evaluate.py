@@ -26,7 +26,7 @@ from growlm.pipeline.examining import (
 from growlm.pipeline.papers import Paper, Request, papers_of
 from growlm.pipeline.ranks import joined
 from growlm.pipeline.scoring import Scores, score_checkpoints
-from growlm.pipeline.seating import default_batch_tokens
+from growlm.pipeline.seating import BATCH_TOKENS, CPU_BATCH_TOKENS, default_batch_tokens
 from growlm.pipeline.tasking import held_against
 from growlm.report.view import EvaluationView
 
@@ -123,7 +123,7 @@ def _how(parser: argparse.ArgumentParser) -> None:
         type=count("--batch"),
         default=None,
         metavar="TOKENS",
-        help="tokens in a forward pass (4096 on a CPU, 16384 elsewhere)",
+        help=f"tokens in a forward pass ({CPU_BATCH_TOKENS} on a CPU, {BATCH_TOKENS} elsewhere)",
     )
     parser.add_argument(
         "--dtype",

@@ -23,10 +23,11 @@ Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 """What weights are in, and what is computed with them; logits are in fp32 always."""
 
-BATCH_TOKENS = {"cpu": 4_096}
-"""Tokens in a forward pass unless told, by device: on a CPU the caches are the measure."""
+BATCH_TOKENS = 16_384
+"""Tokens in a forward pass, unless told."""
 
-BATCH_TOKENS_ELSEWHERE = 16_384
+CPU_BATCH_TOKENS = 4_096
+"""The same on a CPU, where the caches are the measure."""
 
 LONGEST_DEFAULT = 4_096
 """Context, at most, that is taken unless one is asked for."""
@@ -118,7 +119,7 @@ def contexts_of(model: Model, asked: Sequence[str]) -> list[int]:
 
 def default_batch_tokens() -> int:
     """Return the tokens in a forward pass that suit this machine's device."""
-    return BATCH_TOKENS.get(choose_device().type, BATCH_TOKENS_ELSEWHERE)
+    return CPU_BATCH_TOKENS if choose_device().type == "cpu" else BATCH_TOKENS
 
 
 def sitting_of(examinee: Examinee, context: int, *, overlap: int, batch_tokens: int) -> Sitting:
