@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from growlm.recipe.grid import Arm
 from growlm.report.interval import Interval
 from growlm.report.law import Point
@@ -61,3 +63,12 @@ def test_a_single_seed_has_a_bar_of_no_length():
 def test_the_figure_is_a_png_even_of_nothing():
     empty = Findings(seeds=(), results=(), tried=(), continued=None, flops=0.0, seconds=0.0)
     assert png(empty, ())[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_no_two_arms_look_the_same_however_many_there_are():
+    many = [replace(FOUND.results[0], arm=Arm(name=f"arm-{at}", differs="")) for at in range(20)]
+    drawn, _ = layers(replace(FOUND, results=tuple(many)))
+    marked = next(layer for layer in drawn["layer"] if "shape" in layer["encoding"])["encoding"]
+    ranges = (marked[channel]["scale"]["range"] for channel in ("color", "shape"))
+    looks = list(zip(*ranges, strict=True))
+    assert len(set(looks)) == len(looks) == 21

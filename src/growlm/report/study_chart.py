@@ -21,6 +21,8 @@ STEPS = 60
 
 GREY = "#7a828c"
 CONTROL = "from scratch"
+SHAPES = ("circle", "square", "triangle-up", "cross")
+"""Of the arms' marks: one for as many arms as there are colours, then the next."""
 
 
 @unchecked()
@@ -41,17 +43,7 @@ def chart(found: Findings, points: Sequence[Sequence[Point]]) -> alt.LayerChart:
     arms = [row for result in found.results for row in _arm(result)]
     controls = [row for group in points if (row := _control(group)) is not None]
     rows = [*arms, *controls]
-    names = [result.arm.name for result in found.results]
-    hue = alt.Color(
-        "stage:N",
-        title=None,
-        sort=None,
-        scale=alt.Scale(
-            domain=[*names, CONTROL],
-            range=[*(COLOURS[at % len(COLOURS)] for at in range(len(names))), GREY],
-        ),
-        legend=alt.Legend(columns=3, symbolType="circle", symbolOpacity=1),
-    )
+    hue, shape = _marks([result.arm.name for result in found.results])
     x = alt.X(
         "compute:Q",
         scale=alt.Scale(type="log", nice=False, padding=24),
@@ -68,23 +60,47 @@ def chart(found: Findings, points: Sequence[Sequence[Point]]) -> alt.LayerChart:
             base.mark_rule(strokeWidth=1.6).encode(alt.Y("low:Q", axis=axis), alt.Y2("high:Q")),
             base.transform_filter("datum.mark == 'charged'")
             .mark_point(filled=True, size=110, opacity=1)
-            .encode(y),
+            .encode(y, shape),
             base.transform_filter("datum.mark == 'free'")
             .mark_point(filled=False, size=80, strokeWidth=2, opacity=1)
-            .encode(y),
+            .encode(y, shape),
             base.transform_filter("datum.mark == 'control'")
-            .mark_point(filled=True, shape="diamond", size=130, opacity=1)
-            .encode(y),
+            .mark_point(filled=True, size=130, opacity=1)
+            .encode(y, shape),
         ],
         width=PNG_WIDTH,
         height=HEIGHT,
         title=alt.Title(
             "Final validation loss against training compute",
             subtitle=[
-                "Grey: training from scratch, and the law through it. Discs: arms with their "
-                "parent charged. Rings: the same with it free.",
+                "Grey: training from scratch, and the law through it. Filled: arms with their "
+                "parent charged. Hollow: the same with it free.",
                 "Left of the grey line is saved compute. Bars: 95 % intervals over seeds.",
             ],
+        ),
+    )
+
+
+def _marks(names: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
+    """Return the arms' colours and shapes, of which no two arms share both; a diamond is scratch."""
+    colours = [COLOURS[at % len(COLOURS)] for at in range(len(names))]
+    shapes = [SHAPES[at // len(COLOURS) % len(SHAPES)] for at in range(len(names))]
+    domain = [*names, CONTROL]
+    legend = alt.Legend(columns=3, symbolOpacity=1)
+    return (
+        alt.Color(
+            "stage:N",
+            title=None,
+            sort=None,
+            scale=alt.Scale(domain=domain, range=[*colours, GREY]),
+            legend=legend,
+        ),
+        alt.Shape(
+            "stage:N",
+            title=None,
+            sort=None,
+            scale=alt.Scale(domain=domain, range=[*shapes, "diamond"]),
+            legend=legend,
         ),
     )
 
