@@ -46,6 +46,11 @@ REFERENCE = {
     "like-1.1b": ("36 layers, 41B tokens, context 512", "64%"),
 }
 """What each model stands for, and the base's FLOPs over its own in the reference run."""
+INSTEAD = {
+    "random": "new layers at random",
+    "continued": "the base trained on, with as much compute",
+}
+"""What a child is held against beside models from scratch, by what its name begins with."""
 
 
 def spread(values: Table, options: argparse.Namespace, seed: int) -> Table:
@@ -108,13 +113,19 @@ def _home(path: Path) -> Path:
 def of_model(view: RunView, name: str) -> RunView:
     """Return the part of a run that is about one model: its parent, itself, and its controls."""
     stage = named(view, name)
-    kept = {stage.parent, name, *(each.name for each in controls_of(view, stage))}
+    controls = (each.name for each in controls_of(view, stage))
+    kept = {stage.parent, name, *instead(name), *controls}
     return view.model_copy(
         update={
             "title": f"{view.title}: {name}",
             "stages": tuple(each for each in view.stages if each.name in kept),
         }
     )
+
+
+def instead(name: str) -> dict[str, str]:
+    """Return the stages that a model's child is held against, with what each does instead."""
+    return {name.replace("like", first, 1): meaning for first, meaning in INSTEAD.items()}
 
 
 def named(view: RunView, name: str) -> StageView:
@@ -215,6 +226,8 @@ def page(views: Sequence[RunView], told: Sequence[Verdict], options: argparse.Na
         "## Would its growing have paid, and in which ledger?",
         _answers(told),
         _ledger(told),
+        "## Did the copies help, and was a larger model needed?",
+        _others(views),
         "## The models",
         _models(views),
         "## Bits per byte at two contexts",
@@ -328,6 +341,40 @@ def _bounds(verdict: Verdict) -> str:
     )
 
 
+def _others(views: Sequence[RunView]) -> str:
+    """Return the table of what took a child's place: its end, and how far above the child's."""
+    header = ("Child", "Instead of it", "Context", "FLOPs, base charged", "Final loss", "Above it")
+    children = [name for name in REFERENCE if named(views[0], name).parent]
+    rows = [
+        [
+            code(name),
+            meaning,
+            str(named(views[0], each).context),
+            flops(_charged(named(views[0], each))),
+            _nats(interval(_ends(views, each))),
+            _nats(_above(views, each, name)) if each != name else "",
+        ]
+        for name in children
+        for each, meaning in {name: "", **instead(name)}.items()
+    ]
+    return table(header, rows, words=(0, 1))
+
+
+def _charged(stage: StageView) -> float:
+    return stage.flops_before + stage.flops
+
+
+def _ends(views: Sequence[RunView], name: str) -> list[float]:
+    """Return a stage's final loss for each seed."""
+    ends = [final_loss(named(view, name)) for view in views]
+    return [end for end in ends if end is not None]
+
+
+def _above(views: Sequence[RunView], name: str, other: str) -> Interval | None:
+    pairs = zip(_ends(views, name), _ends(views, other), strict=True)
+    return interval([one - another for one, another in pairs])
+
+
 def _models(views: Sequence[RunView]) -> str:
     header = (
         *("Model", "Stands for", "Layers", "Parameters", "Context", "Tokens", "Warm-up"),
@@ -337,7 +384,6 @@ def _models(views: Sequence[RunView]) -> str:
     for name, (meaning, ratio) in REFERENCE.items():
         stages = [named(view, name) for view in views]
         first = stages[0]
-        ends = [end for stage in stages if (end := final_loss(stage)) is not None]
         rows.append(
             [
                 code(name),
@@ -349,7 +395,7 @@ def _models(views: Sequence[RunView]) -> str:
                 _warmup(first),
                 share(first.flops_before / first.flops) if first.parent else "",
                 ratio,
-                _nats(interval(ends)),
+                _nats(interval(_ends(views, name))),
                 format_seconds(sum(stage.seconds for stage in stages) / len(stages)),
             ]
         )
@@ -391,8 +437,7 @@ def _controls(views: Sequence[RunView]) -> str:
     for stage in views[0].stages:
         if stage.kind != "control":
             continue
-        ends = [final_loss(named(view, stage.name)) for view in views]
-        known = [end for end in ends if end is not None]
+        known = _ends(views, stage.name)
         wins = sum((stage.flops, end) in kept for end in known)
         rows.append(
             [
@@ -414,8 +459,6 @@ def _limits(views: Sequence[RunView]) -> str:
     lines = [
         f"- Whether it holds at scale: the largest model here has {size} parameters, and every "
         "model is trained on far fewer tokens for each parameter than the published ones.",
-        "- Whether a larger model was needed: the base is not trained on at its own size.",
-        "- Whether the copying helped: no child begins with random new layers.",
     ]
     if len(views) < 3:
         lines.insert(
