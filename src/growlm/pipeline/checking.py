@@ -186,7 +186,7 @@ def check_room(runs: Sequence[tuple[Plan, RunFolder]], *, place: Path) -> None:
     Raises:
         StorageError: They will not.
     """
-    needed = sum(disk_needed(plan, folder) for plan, folder in runs)
+    needed = disk_needed(runs)
     free = free_bytes(place)
     if needed > free:
         raise StorageError(
@@ -196,10 +196,20 @@ def check_room(runs: Sequence[tuple[Plan, RunFolder]], *, place: Path) -> None:
         )
 
 
-def disk_needed(plan: Plan, folder: RunFolder | None) -> int:
-    """Return what checkpoints of the stages that are not done yet will take, with a margin."""
-    stages = [stage for stage in plan.stages if not (folder and folder.final(stage.name).exists())]
-    return int(sum(disk_bytes(stage) for stage in stages) * DISK_MARGIN)
+def disk_needed(runs: Sequence[tuple[Plan, RunFolder | None]]) -> int:
+    """Return what checkpoints of the stages that are not done yet will take, with a margin.
+
+    Stages train one after the other: what only one that trains has on the disk counts once.
+    """
+    stages = [
+        stage
+        for plan, folder in runs
+        for stage in plan.stages
+        if not (folder and folder.final(stage.name).exists())
+    ]
+    stay = sum(lasting_bytes(stage) for stage in stages)
+    pass_by = max((disk_bytes(stage) - lasting_bytes(stage) for stage in stages), default=0)
+    return int((stay + pass_by) * DISK_MARGIN)
 
 
 def free_bytes(path: Path) -> int:
@@ -217,9 +227,18 @@ def checkpoint_bytes(stage: StagePlan) -> int:
 
 def disk_bytes(stage: StagePlan) -> int:
     """Return the size of all of a stage's checkpoints that exist at once."""
-    kept = len(stage.pace.kept_steps)
     back = len(stage.steps_to_go_back_to(stage.pace.steps))
-    whole = max(stage.pace.keep, back) + 2 + kept + (1 if stage.origin.kind == "grown" else 0)
+    to_resume_from = max(stage.pace.keep, back) + 1
+    return lasting_bytes(stage) + checkpoint_bytes(stage) * to_resume_from
+
+
+def lasting_bytes(stage: StagePlan) -> int:
+    """Return the most that stays of a stage: its end, what it keeps, and what it began with.
+
+    Where the end is among what it keeps, it counts twice, and leaves room for the average.
+    """
+    kept = len(stage.pace.kept_steps)
+    whole = 1 + kept + (1 if stage.origin.kind == "grown" else 0)
     published = stage.parameters * BYTES_PER_FLOAT if stage.ema else 0
     return checkpoint_bytes(stage) * whole + published
 

@@ -227,7 +227,7 @@ def outlook(
     Raises:
         RecipeError: A budget is too small for a stage's layers.
     """
-    needed, free = disk_needed(plan, folder), free_bytes(path)
+    needed, free = disk_needed([(plan, folder)]), free_bytes(path)
     return Outlook(
         name=plan.experiment.name,
         machine=machine,
