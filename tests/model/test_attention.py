@@ -17,8 +17,9 @@ from growlm.model.attention import (
     rotary_angles,
     rotate,
     same_document,
+    stretched,
 )
-from growlm.model.config import GPTConfig
+from growlm.model.config import GPTConfig, RotaryScaling
 
 SLOPES_12 = [-1, -2, -3, -4, -5, -6, -7, -8, -0.5, -1.5, -2.5, -3.5]
 SLOPES_16 = [-0.5 * (head + 1) for head in range(16)]
@@ -254,6 +255,22 @@ def test_rotary_turns_the_first_share_of_a_head_and_leaves_the_rest(
     changed = (rotate(x_BHTK, *angles) != x_BHTK)[:, :, 1:]
     assert changed[..., :turned_width].all()
     assert not changed[..., turned_width:].any()
+
+
+def test_scaled_rotary_leaves_fast_pairs_and_slows_the_slowest_by_the_whole_factor(
+    tiny_config: Callable[..., GPTConfig],
+) -> None:
+    # As Llama 3.2: heads of 64, base 500,000, from 8,192 tokens; wavelengths by its own words.
+    config = tiny_config(positions="rotary", head_width=64, rotary_base=5e5)
+    scaling = RotaryScaling(factor=32.0, low=1.0, high=4.0, context=8_192)
+    pairs = torch.arange(0, 64, 2, dtype=torch.float32)
+    frequencies = config.rotary_base ** (-pairs / 64)
+    slower = frequencies / stretched(frequencies, scaling)
+    wavelengths = 2 * math.pi / frequencies
+    assert (slower[wavelengths < 8_192 / 4] == 1).all()
+    torch.testing.assert_close(slower[wavelengths > 8_192], torch.full((14,), 32.0))
+    between = slower[(wavelengths > 8_192 / 4) & (wavelengths < 8_192)]
+    assert ((between > 1) & (between < 32) & (between.diff(prepend=between[:1]) >= 0)).all()
 
 
 @pytest.mark.parametrize("positions", KINDS)

@@ -1,17 +1,33 @@
 """Shapes that fit, and the refusal of those that do not."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 from growlm.base.errors import RecipeError
-from growlm.model.config import GPTConfig, head_width_of, padded
+from growlm.model.config import GPTConfig, RotaryScaling, head_width_of, padded
 
 
 def test_a_shape_comes_back_from_its_dictionary(tiny_config: Callable[..., GPTConfig]) -> None:
     config = tiny_config(kv_heads=1, rotary_base=500.0, rotary_share=0.5, qk_norm=True)
-    assert GPTConfig(**config.as_dict()) == config
+    assert GPTConfig.from_dict(config.as_dict()) == config
+    scaling = RotaryScaling(factor=8.0, low=1.0, high=4.0, context=8)
+    scaled = replace(config, rotary_scaling=scaling)
+    assert GPTConfig.from_dict(json.loads(json.dumps(scaled.as_dict()))) == scaled
+
+
+def test_a_shape_without_scaling_does_not_mention_it(tiny_config: Callable[..., GPTConfig]) -> None:
+    assert "rotary_scaling" not in tiny_config().as_dict()
+
+
+@pytest.mark.parametrize("change", [{"factor": 0.5}, {"low": 0.0}, {"high": 1.0}, {"context": 0}])
+def test_a_scaling_out_of_order_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="factor >= 1, 0 < low < high and context >= 1; got"):
+        RotaryScaling(**{"factor": 8.0, "low": 1.0, "high": 4.0, "context": 8, **change})
 
 
 def test_attention_may_be_wider_than_the_residual_stream(

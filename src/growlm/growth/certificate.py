@@ -62,7 +62,7 @@ class Certificate(BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="cons
     @property
     def plan(self) -> GrowthPlan:
         """The plan, made again from what was asked for."""
-        return self.asked.plan(GPTConfig(**self.parent_config))
+        return self.asked.plan(GPTConfig.from_dict(self.parent_config))
 
     @property
     def operator(self) -> str:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from growlm.model.config import GPTConfig
+from growlm.model.config import GPTConfig, RotaryScaling
 from growlm.model.flex import Flex, Kernel, flex_mixed, flex_places
 from growlm.model.undrawn import Linear
 
@@ -70,9 +70,26 @@ def rotary_angles(
     """
     pairs = torch.arange(0, config.rotary_width, 2, device=device, dtype=torch.float32)
     frequencies_P = config.rotary_base ** (-pairs / config.rotary_width)
+    if config.rotary_scaling is not None:
+        frequencies_P = stretched(frequencies_P, config.rotary_scaling)
     places_T = torch.arange(tokens, device=device, dtype=torch.float32)
     angles_TP = torch.outer(places_T, frequencies_P)
     return angles_TP.cos(), angles_TP.sin()
+
+
+def stretched(frequencies_P: Float[Tensor, " P"], scaling: RotaryScaling) -> Float[Tensor, " P"]:
+    """Return each pair's frequency where rotary positions are scaled, in radians per token.
+
+    Llama 3.1's rule, with a pair's turns within the first context in the place of its wavelength.
+
+    >>> one = RotaryScaling(factor=8.0, low=1.0, high=4.0, context=100)
+    >>> turns = torch.tensor([5.0, 2.5, 0.5])
+    >>> stretched(turns * 2 * math.pi / 100, one) * 100 / (2 * math.pi)
+    tensor([5.0000, 1.4062, 0.0625])
+    """
+    turns_P = frequencies_P * (scaling.context / (2 * math.pi))
+    kept_P = ((turns_P - scaling.low) / (scaling.high - scaling.low)).clamp(0.0, 1.0)
+    return frequencies_P * (kept_P + (1 - kept_P) / scaling.factor)
 
 
 def rotate(

@@ -8,6 +8,7 @@ Axis letters, the same everywhere::
     P  rotary pairs, half of the width that is turned
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,38 @@ Activation = Literal["gelu", "gelu-tanh", "swiglu"]
 
 VOCAB_MULTIPLE = 128
 """Rows of an embedding are padded to a multiple of this, for the matrix units' sake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotaryScaling:
+    """How rotary positions reach further than the context they were first trained at.
+
+    Pairs that turn often within that context stay as they are, pairs that turn seldom turn slower
+    by a factor, and between the two they pass from one to the other. Llama 3.1's rule: Grattafiori
+    et al., arXiv:2407.21783, as its released code has it.
+
+    Raises:
+        RecipeError: Numbers out of their order.
+    """
+
+    factor: float
+    """By how much slow pairs are slowed; 1 changes nothing."""
+    low: float
+    """Turns within ``context`` at and below which a pair is slowed by all of it."""
+    high: float
+    """Turns at and above which it is left as it is."""
+    context: int
+    """The context of the first training, in tokens."""
+
+    def __post_init__(self) -> None:
+        """Check that the numbers fit each other."""
+        if not (self.factor >= 1 and 0 < self.low < self.high and self.context >= 1):
+            raise RecipeError(
+                "scaled rotary positions with factor >= 1, 0 < low < high and context >= 1",
+                got=f"factor={self.factor:g}, low={self.low:g}, high={self.high:g}, "
+                f"context={self.context}",
+                fix="the scaling that the weights were trained with",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +89,8 @@ class GPTConfig:
     """Share of each head's width that rotary positions turn."""
     dropout: float
     attention_dropout: float
+    rotary_scaling: RotaryScaling | None = None
+    """How far rotary positions are stretched; None where they are not."""
 
     def __post_init__(self) -> None:
         """Check that the sizes fit each other."""
@@ -104,8 +139,22 @@ class GPTConfig:
         return self.kv_heads * self.head_width
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name, as checkpoints store them."""
-        return asdict(self)
+        """Return the fields by name, as checkpoints store them: no scaling goes without saying."""
+        fields = asdict(self)
+        if self.rotary_scaling is None:
+            del fields["rotary_scaling"]
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "GPTConfig":
+        """Return the shape that ``as_dict`` told.
+
+        Raises:
+            RecipeError: Sizes that do not fit each other.
+        """
+        scaling = fields.get("rotary_scaling")
+        told = RotaryScaling(**scaling) if scaling else None
+        return cls(**{**fields, "rotary_scaling": told})
 
 
 def padded(vocab_size: int) -> int:

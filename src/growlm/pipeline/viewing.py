@@ -288,7 +288,9 @@ def _shape(stage: StagePlan) -> dict[str, str | int | float | bool]:
 def _rotary(config: GPTConfig) -> dict[str, float]:
     if config.positions != "rotary":
         return {}
-    return {"rotary_base": config.rotary_base, "rotary_share": config.rotary_share}
+    told = {"rotary_base": config.rotary_base, "rotary_share": config.rotary_share}
+    scaling = config.rotary_scaling
+    return told if scaling is None else {**told, "rotary_factor": scaling.factor}
 
 
 def _hyperparameters(stage: StagePlan) -> dict[str, str]:

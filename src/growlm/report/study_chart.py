@@ -82,7 +82,7 @@ def chart(found: Findings, points: Sequence[Sequence[Point]]) -> alt.LayerChart:
 
 
 def _marks(names: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
-    """Return the arms' colours and shapes, of which no two arms share both; a diamond is scratch."""
+    """Return the colours and shapes: no two arms share both, and scratch is a diamond."""
     colours = [COLOURS[at % len(COLOURS)] for at in range(len(names))]
     shapes = [SHAPES[at // len(COLOURS) % len(SHAPES)] for at in range(len(names))]
     domain = [*names, CONTROL]

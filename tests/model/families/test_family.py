@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from growlm.base.errors import CheckpointError
-from growlm.model.config import GPTConfig
+from growlm.model.config import GPTConfig, RotaryScaling
 from growlm.model.families.family import (
     ABSENT,
     NOT_COMPARED,
@@ -17,6 +17,14 @@ from growlm.model.families.family import (
 )
 from growlm.model.families.table import FAMILIES
 
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+"""As Llama 3.2's config has it."""
 ROTARY = [name for name, family in FAMILIES.items() if family.fixed["positions"] == "rotary"]
 EVERY = pytest.mark.parametrize("model_type", FAMILIES)
 
@@ -122,13 +130,15 @@ class TestEveryRotaryFamily:
     @pytest.mark.parametrize(
         ("name", "value", "words"),
         [
-            ("rope_scaling", {"type": "linear", "factor": 2.0}, "scaled rotary positions"),
+            ("rope_scaling", {"type": "linear", "factor": 2.0}, 'got "linear": scaled rotary'),
             ("rope_parameters.rope_type", "yarn", 'got "yarn": scaled rotary positions'),
-            ("rope_parameters.rope_type", "llama3", 'got "llama3": scaled rotary positions'),
+            ("rope_scaling", {**LLAMA3, "factor": None}, r"rope_scaling\.factor to be a number"),
+            ("rope_parameters", {**LLAMA3, "factor": True}, "factor to be a number; got True"),
+            ("rope_scaling", {**LLAMA3, "high_freq_factor": 0.5}, "0 < low < high and context"),
             ("rope_parameters.full_attention", {}, "differ from layer to layer"),
         ],
     )
-    def test_scaled_positions_are_refused(
+    def test_positions_scaled_by_another_rule_are_refused(
         self,
         their_values: Callable[..., dict[str, Any]],
         *,
@@ -139,6 +149,16 @@ class TestEveryRotaryFamily:
     ) -> None:
         with pytest.raises(CheckpointError, match=words):
             read_config(FAMILIES[model_type], their_values(model_type, **{name: value}))
+
+    @pytest.mark.parametrize("name", ["rope_parameters", "rope_scaling"])
+    def test_positions_scaled_by_llama_3_are_read_and_written(
+        self, their_values: Callable[..., dict[str, Any]], *, model_type: str, name: str
+    ) -> None:
+        family = FAMILIES[model_type]
+        config = read_config(family, their_values(model_type, **{name: LLAMA3}))
+        assert config.rotary_scaling == RotaryScaling(factor=32.0, low=1.0, high=4.0, context=8192)
+        assert write_config(family, config, context=16)["rope_scaling"] == LLAMA3
+        assert misfits(family, config) == ()
 
     def test_the_base_is_read_where_old_and_new_configs_have_it(
         self, their_values: Callable[..., dict[str, Any]], model_type: str

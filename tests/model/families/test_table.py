@@ -22,6 +22,14 @@ from growlm.model.gpt import GPT, with_weights
 SIZES = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "vocab_size": 61}
 MLP = {**SIZES, "intermediate_size": 40, "max_position_embeddings": 16}
 GROUPED = {**MLP, "num_key_value_heads": 2}
+SCALED = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 0.1,
+    "high_freq_factor": 1.0,
+    "original_max_position_embeddings": 8,
+}
+"""Of four pairs with a base of 500, one stays as it is, one is slowed a little, two by all of it."""
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("gpt2", {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 16}),
     "gpt2-untied-gelu": (
@@ -52,11 +60,16 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "rotary_emb_base": 50,
         },
     ),
+    "neox-scaled": (
+        "gpt_neox",
+        {**MLP, "rotary_pct": 1.0, "rotary_emb_base": 500.0, "rope_scaling": SCALED},
+    ),
     "llama": ("llama", GROUPED),
     "llama-tied-whole": (
         "llama",
         {**MLP, "tie_word_embeddings": True, "rope_theta": 500.0, "rms_norm_eps": 1e-5},
     ),
+    "llama-3": ("llama", {**GROUPED, "rope_theta": 500.0, "rope_scaling": SCALED}),
     "llama-biases-wide": (
         "llama",
         {**GROUPED, "attention_bias": True, "mlp_bias": True, "head_dim": 12},

@@ -1,16 +1,17 @@
 """What a family is: the words of its config, its fixed choices, and where its tensors lie."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 from growlm.base.errors import CheckpointError, RecipeError
 from growlm.model.config import GPTConfig, padded
+from growlm.model.families.scaling import read_scaling, write_scaling
 
 Values = Mapping[str, Any]
 """A ``config.json``, read."""
 
-Kind = Literal["size", "number", "flag", "word"]
+Kind = Literal["size", "number", "flag", "word", "scaling"]
 
 ABSENT = object()
 """What a config says of a key that it does not have."""
@@ -21,7 +22,7 @@ REQUIRED = object()
 NOT_COMPARED = frozenset({"dropout", "attention_dropout", "padded_vocab_size", "context"})
 """Fields that do not change what a trained model computes of the tokens it can take."""
 
-OF_ROTARY = frozenset({"rotary_base", "rotary_share"})
+OF_ROTARY = frozenset({"rotary_base", "rotary_share", "rotary_scaling"})
 """Fields that matter with rotary positions only."""
 
 _EXPECTED = {
@@ -124,31 +125,22 @@ COMMON_MUSTS = (
 )
 """What holds for every family."""
 
-ROPE_MUSTS = (
-    Must(name="rope_scaling", right=(None,), absent=None, otherwise="scaled rotary positions"),
-    *(
-        Must(
-            name=f"rope_parameters.{name}",
-            right=("default",),
-            absent="default",
-            otherwise="scaled rotary positions",
-        )
-        for name in ("rope_type", "type")
-    ),
-    *(
-        Must(
-            name=f"rope_parameters.{name}",
-            right=(None,),
-            absent=None,
-            otherwise="rotary positions that differ from layer to layer",
-        )
-        for name in ("full_attention", "sliding_attention")
-    ),
+ROPE_MUSTS = tuple(
+    Must(
+        name=f"rope_parameters.{name}",
+        right=(None,),
+        absent=None,
+        otherwise="rotary positions that differ from layer to layer",
+    )
+    for name in ("full_attention", "sliding_attention")
 )
 """What holds for every family with rotary positions."""
 
 ROPE_BASE = "rope_parameters.rope_theta"
 """Where transformers 5 writes the base of rotary positions; it reads the older names too."""
+
+ROPE_SCALING = Key(names=("rope_parameters", "rope_scaling"), kind="scaling", absent=None, words={})
+"""Where newer and older configs say that rotary positions are scaled."""
 
 ROPE_SHARE = "rope_parameters.partial_rotary_factor"
 """Where transformers 5 writes the share of a head that is turned."""
@@ -200,11 +192,17 @@ def write_config(family: Family, config: GPTConfig, *, context: int) -> dict[str
     }
     shape = {**config.as_dict(), "context": context}
     for field, key in family.keys.items():
-        value = shape[field]
-        if key.kind == "word":
-            value = next(each for each, ours in key.words.items() if ours == value)
-        values[key.names[-1]] = value
+        if key.kind != "scaling":
+            values[key.names[-1]] = _written(key, shape[field])
+        elif config.rotary_scaling is not None:
+            values[key.names[-1]] = write_scaling(config.rotary_scaling)
     return values
+
+
+def _written(key: Key, value: Any) -> Any:
+    if key.kind != "word":
+        return value
+    return next(each for each, ours in key.words.items() if ours == value)
 
 
 def misfits(family: Family, config: GPTConfig) -> tuple[str, ...]:
@@ -218,7 +216,7 @@ def misfits(family: Family, config: GPTConfig) -> tuple[str, ...]:
     except CheckpointError as error:
         reason = f"{error.got} where it wants {error.expected}"
         return (reason, *_differences(config, family.fixed))
-    return _differences(config, {**back.as_dict(), **family.narrow})
+    return _differences(config, {**asdict(back), **family.narrow})
 
 
 def _sayable(family: Family, config: GPTConfig) -> dict[str, str]:
@@ -235,7 +233,7 @@ def _differences(config: GPTConfig, theirs: Mapping[str, Any]) -> tuple[str, ...
     left_out = NOT_COMPARED if config.positions == "rotary" else NOT_COMPARED | OF_ROTARY
     return tuple(
         f"{field}={shown(value)} where it has {shown(theirs[field])}"
-        for field, value in config.as_dict().items()
+        for field, value in asdict(config).items()
         if field in theirs.keys() - left_out and value != theirs[field]
     )
 
@@ -274,6 +272,8 @@ def _check(must: Must, values: Values) -> None:
 
 def _read(key: Key, values: Values) -> Any:
     every = {name: looked_up(values, name) for name in key.names}
+    if key.kind == "scaling":
+        return read_scaling(every)
     given = [name for name, value in every.items() if value is not ABSENT and value is not None]
     name = given[0] if given else key.names[-1]
     if not given and key.absent is REQUIRED:

@@ -3,6 +3,7 @@
 from growlm.model.families.family import (
     ROPE_BASE,
     ROPE_MUSTS,
+    ROPE_SCALING,
     ROPE_SHARE,
     Family,
     flag,
@@ -39,6 +40,7 @@ GPT_NEOX = Family(
         "norm_eps": number("layer_norm_eps", absent=1e-5),
         "rotary_base": number(ROPE_BASE, "rotary_emb_base", absent=10_000.0),
         "rotary_share": number(ROPE_SHARE, "rotary_pct", absent=0.25),
+        "rotary_scaling": ROPE_SCALING,
         "dropout": number("hidden_dropout", absent=0.0),
         "attention_dropout": number("attention_dropout", absent=0.0),
     },

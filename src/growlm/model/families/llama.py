@@ -5,6 +5,7 @@ from dataclasses import replace
 from growlm.model.families.family import (
     ROPE_BASE,
     ROPE_MUSTS,
+    ROPE_SCALING,
     ROPE_SHARE,
     Family,
     Must,
@@ -48,6 +49,7 @@ LLAMA = Family(
         "tied": flag("tie_word_embeddings", absent=False),
         "norm_eps": number("rms_norm_eps", absent=1e-6),
         "rotary_base": number(ROPE_BASE, "rope_theta", absent=10_000.0),
+        "rotary_scaling": ROPE_SCALING,
         "attention_dropout": number("attention_dropout", absent=0.0),
     },
     fixed={
