@@ -29,7 +29,7 @@ SCALED = {
     "high_freq_factor": 1.0,
     "original_max_position_embeddings": 8,
 }
-"""Of four pairs with a base of 500, one stays as it is, one is slowed a little, two by all of it."""
+"""Of four pairs with a base of 500, one stays as it is, one is slowed in part, two by all of it."""
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("gpt2", {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 16}),
     "gpt2-untied-gelu": (
