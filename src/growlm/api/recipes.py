@@ -13,7 +13,7 @@ from growlm.base.errors import RecipeError
 from growlm.base.memory import settle_allocator
 from growlm.base.units import parse_bytes
 from growlm.base.version import VERSION
-from growlm.pipeline import checking, doctoring, planning, studying
+from growlm.pipeline import checking, doctoring, fitting, planning, studying
 from growlm.pipeline.comparing import check_place, compare
 from growlm.pipeline.events import Stop
 from growlm.pipeline.folder import owned
@@ -169,7 +169,7 @@ def plan(
     """
     chosen = _recipe(recipe)
     planned, path = plan_of(Path(chosen.path), chosen.overrides), Path(out or chosen.out)
-    machine = planning.Machine(
+    machine = fitting.Machine(
         place=on,
         memory_bytes=_bytes(device_memory),
         devices=devices,

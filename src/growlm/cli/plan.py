@@ -13,7 +13,7 @@ from growlm.base.units import format_bytes, format_count, format_seconds, parse_
 from growlm.cli import options as shared
 from growlm.cli.parser import count, positive, whole_number
 from growlm.cli.tables import print_table
-from growlm.pipeline import planning
+from growlm.pipeline import fitting, planning
 from growlm.pipeline.folder import owned
 from growlm.pipeline.open import plan_of
 
@@ -116,13 +116,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def machine_of(options: argparse.Namespace) -> planning.Machine:
+def machine_of(options: argparse.Namespace) -> fitting.Machine:
     """Return the devices that a command line names.
 
     Raises:
         RecipeError: They do not make whole nodes.
     """
-    return planning.Machine(
+    return fitting.Machine(
         place=options.on,
         memory_bytes=options.device_memory,
         devices=options.devices,
@@ -207,7 +207,7 @@ def _disk(stage: planning.StageOutlook) -> str:
     return format_bytes(stage.disk_bytes)
 
 
-def _kept(stage: planning.StageOutlook | planning.Way, layers: int) -> str:
+def _kept(stage: planning.StageOutlook | fitting.Way, layers: int) -> str:
     if stage.checkpointing != "budget":
         return stage.checkpointing
     return f"budget: full in {stage.checkpointed} of {layers} layers"
