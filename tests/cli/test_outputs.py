@@ -200,7 +200,7 @@ class TestGrow:
         words = ("grow", stages / "base/training/final", tmp_path / "child", "--layers", 2)
         done = growlm(*words, "--unmeasured")
         assert done.stdout.splitlines()[1] == "not measured yet: growlm certify does it"
-        assert "certificate  1 -> 2 layers by interleave (approximate)" in (
+        assert "certificate  1 -> 2 layers by insert (exact)" in (
             growlm("inspect", tmp_path / "child").stdout
         )
 

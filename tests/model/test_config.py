@@ -27,7 +27,7 @@ def test_a_shape_without_scaling_does_not_mention_it(tiny_config: Callable[..., 
 @pytest.mark.parametrize("change", [{"factor": 0.5}, {"low": 0.0}, {"high": 1.0}, {"context": 0}])
 def test_a_scaling_out_of_order_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match="factor >= 1, 0 < low < high and context >= 1; got"):
-        RotaryScaling(**{"factor": 8.0, "low": 1.0, "high": 4.0, "context": 8, **change})
+        replace(RotaryScaling(factor=8.0, low=1.0, high=4.0, context=8), **change)
 
 
 def test_attention_may_be_wider_than_the_residual_stream(

@@ -21,7 +21,7 @@ def test_a_recipe_is_read_from_a_file(tmp_path: Path, recipe_with: Callable[...,
         kind="warmup-stable-decay", warmup_steps=10, decay_share=0.2, final_lr_share=0.0
     )
     assert grown.grow is not None
-    assert (grown.grow.from_, grown.grow.layers, grown.grow.depth) == ("base", 4, "interleave")
+    assert (grown.grow.from_, grown.grow.layers, grown.grow.depth) == ("base", 4, "insert")
     assert grown.weights == {"code": 1.0}
     assert scratch.control is not None
     assert scratch.tokens is None

@@ -186,7 +186,7 @@ def grow(
     kv_heads: int | None = None,
     head_width: int | None = None,
     mlp: int | None = None,
-    depth: str = "interleave",
+    depth: str = "insert",
     layer_map: tuple[int, ...] | None = None,
     copies: str = "plain",
     widen: str = "lemon",

@@ -24,7 +24,7 @@ SIZES = ("layers", "width", "heads", "kv_heads", "head_width", "mlp")
 
 OPERATORS = {
     "--depth": (
-        "interleave",
+        "insert",
         "interleave, stack, insert, solar, middle, middle-layerwise, append, or explicit",
     ),
     "--copies": ("plain", "plain, scaled or noised copies of layers, or random layers"),

@@ -152,9 +152,9 @@ class GPTConfig:
         Raises:
             RecipeError: Sizes that do not fit each other.
         """
-        scaling = fields.get("rotary_scaling")
-        told = RotaryScaling(**scaling) if scaling else None
-        return cls(**{**fields, "rotary_scaling": told})
+        told: dict[str, Any] = dict(fields)
+        scaling = told.pop("rotary_scaling", None)
+        return cls(**told, rotary_scaling=RotaryScaling(**scaling) if scaling else None)
 
 
 def padded(vocab_size: int) -> int:

@@ -194,7 +194,7 @@ def _stages(draft: Draft, size: Size) -> Iterator[str]:
     yield "# Half the layers first. The rate stays up: annealed parents may make worse children."
     yield _stage(draft, size, "base", [_shape(size, size.layers // 2), _tokens(half)])
     yield "# growlm advise says, of a trained parent, whether growing it pays off, and how."
-    grow = f'grow = {{ from = "base", layers = {size.layers}, depth = "interleave" }}'
+    grow = f'grow = {{ from = "base", layers = {size.layers}, depth = "insert" }}'
     yield _stage(draft, size, "grown", [grow, _tokens(half)])
     if draft.control:
         yield "# The same shape from scratch, with the compute of both: what growing must beat."

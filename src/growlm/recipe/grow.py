@@ -41,7 +41,7 @@ class Grow(Section, frozen=True):
         "middle-layerwise",
         "append",
         "explicit",
-    ] = "interleave"
+    ] = "insert"
     """Which parent layers the child's layers come from."""
 
     layer_map: tuple[int, ...] | None = None
