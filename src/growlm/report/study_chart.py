@@ -16,13 +16,17 @@ from growlm.report.palette import COLOURS, LIGHT
 from growlm.report.study import Findings, Result
 
 HEIGHT = 380
+LABEL_PIXELS = 330
+"""Room for an arm's name in the legend."""
 STEPS = 60
 """Pieces that the curve of the law is drawn in."""
 
 GREY = "#7a828c"
 CONTROL = "from scratch"
+HUES = COLOURS[:-1]
+"""Of the arms: all but the last, which is grey too."""
 SHAPES = ("circle", "square", "triangle-up", "cross")
-"""Of the arms' marks: one for as many arms as there are colours, then the next."""
+"""Of the arms' marks: one for as many arms as there are hues, then the next."""
 
 
 @unchecked()
@@ -83,10 +87,10 @@ def chart(found: Findings, points: Sequence[Sequence[Point]]) -> alt.LayerChart:
 
 def _marks(names: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
     """Return the colours and shapes: no two arms share both, and scratch is a diamond."""
-    colours = [COLOURS[at % len(COLOURS)] for at in range(len(names))]
-    shapes = [SHAPES[at // len(COLOURS) % len(SHAPES)] for at in range(len(names))]
+    colours = [HUES[at % len(HUES)] for at in range(len(names))]
+    shapes = [SHAPES[at // len(HUES) % len(SHAPES)] for at in range(len(names))]
     domain = [*names, CONTROL]
-    legend = alt.Legend(columns=3, symbolOpacity=1)
+    legend = alt.Legend(columns=3, symbolOpacity=1, labelLimit=LABEL_PIXELS)
     return (
         alt.Color(
             "stage:N",
