@@ -51,7 +51,7 @@ def test_what_stands_outside_docs_comes_along(site: Path) -> None:
 def test_no_page_shows_marks_that_are_for_tests_and_tools(site: Path) -> None:
     text = (site / "tutorial.md").read_text("utf-8")
     assert "<!--" not in text
-    assert "| `scratch-half` |" in text
+    assert "| `scratch-double` |" in text
 
 
 def test_the_page_of_commands_has_every_command_with_every_option(site: Path) -> None:
