@@ -62,6 +62,11 @@ def test_equal_scores_are_no_distance_from_each_other_and_nothing_is_none(item):
     assert [each.mean for each in subsets([])] == [None] * 4
 
 
+def test_equal_scores_whose_mean_is_rounded_are_no_distance_from_each_other(item):
+    found = subsets([item(43.00816131709213, overlap) for overlap in (0.0, 0.0, 0.2)])
+    assert {(each.z, each.z_finite) for each in found} == {(0.0, 0.0)}
+
+
 @given(st.lists(st.tuples(st.floats(-50, 50), st.sampled_from([0.0, 0.19, 0.2, 0.79, 0.8, 1.0]))))
 def test_of_two_parts_of_a_benchmark_one_is_as_far_below_as_the_other_is_above(item, pairs):
     found = {each.name: each for each in subsets([item(*pair) for pair in pairs])}

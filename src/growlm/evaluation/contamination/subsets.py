@@ -20,6 +20,9 @@ example overlaps, or nobody looked."""
 FAR = 2.0
 """Standard errors from which a subset is far from all."""
 
+ROUNDING = 1e-9
+"""Of the largest score: scores that are spread by no more than this are equal, but for rounding."""
+
 SUBSETS: Mapping[Name, Callable[[float], bool]] = MappingProxyType(
     {
         "clean": lambda score: score < PARTIAL,
@@ -94,7 +97,7 @@ def _subset(name: Name, pairs: Sequence[tuple[float, float]], values: Sequence[f
     everything = [value for _, value in pairs]
     z = z_finite = 0.0
     spread = deviation(everything) if everything else 0.0
-    if values and spread:
+    if values and spread > ROUNDING * max(map(abs, everything)):
         whole, part = len(everything), len(values)
         away = (fmean(values) - fmean(everything)) / spread
         z = away * sqrt(part)
