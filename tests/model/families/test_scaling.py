@@ -26,6 +26,11 @@ def test_nothing_said_is_nothing_scaled(given: dict[str, Any]) -> None:
     assert read_scaling(given) is None
 
 
+def test_what_is_no_table_is_refused_and_not_passed_over() -> None:
+    with pytest.raises(CheckpointError, match="rope_scaling to be a table, or null; got linear"):
+        read_scaling({"rope_scaling": "linear"})
+
+
 def test_what_is_written_comes_back() -> None:
     assert read_scaling({"rope_scaling": THEIRS}) == OURS
 

@@ -273,7 +273,7 @@ def _check(must: Must, values: Values) -> None:
 def _read(key: Key, values: Values) -> Any:
     every = {name: looked_up(values, name) for name in key.names}
     if key.kind == "scaling":
-        return read_scaling(every)
+        return read_scaling({name: value for name, value in every.items() if value is not ABSENT})
     given = [name for name, value in every.items() if value is not ABSENT and value is not None]
     name = given[0] if given else key.names[-1]
     if not given and key.absent is REQUIRED:

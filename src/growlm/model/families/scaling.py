@@ -28,8 +28,10 @@ def read_scaling(given: Mapping[str, Any]) -> RotaryScaling | None:
         CheckpointError: It is of another kind, or lacks a number.
     """
     for name, value in given.items():
-        if not isinstance(value, Mapping):
+        if value is None:
             continue
+        if not isinstance(value, Mapping):
+            raise _refusal(f"{name} to be a table, or null", got=value)
         theirs = cast(Mapping[str, Any], value)
         key = "rope_type" if "rope_type" in theirs else "type"
         kind = theirs.get(key, "default")
