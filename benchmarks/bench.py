@@ -233,6 +233,7 @@ def main() -> None:
             tokenizer=tokenizer,
             tasks=options.tasks,
         )
+        RESULTS.mkdir(exist_ok=True)
         done = measured(options.only or list(WORDS), bench)
     told = {
         "date": today(),

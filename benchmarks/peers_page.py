@@ -1,8 +1,8 @@
-"""The page of all benchmarks beside peers: ``docs/peers.md``, from what they left in ``results/``.
+"""The page of all benchmarks beside peers: ``docs/peers.md``, from what ``make bench`` left.
 
-``python benchmarks/peers_page.py`` writes it. No number is typed: ratios come from
-``NAME.ratios.json``, and where a benchmark has not been run since it keeps one, its table comes
-from ``NAME.md``.
+``python benchmarks/peers_page.py`` writes it. No number is typed: each comes from the
+``NAME.ratios.json`` in ``results/bench``. A benchmark that was run by itself, at more length, has
+its result in ``results/NAME.md``, which ``make bench`` leaves alone and the page names.
 """
 
 import json
@@ -14,7 +14,10 @@ from typing import Any
 from ratios import HEADER, SUFFIX, read
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+ALONE = ROOT / "benchmarks" / "results"
+"""What benchmarks left that were run by themselves."""
+RESULTS = ALONE / "bench"
+"""What ``make bench`` left."""
 BENCH = RESULTS / "bench.json"
 """What the last ``make bench`` ran, and what it skipped."""
 PAGE = ROOT / "docs" / "peers.md"
@@ -108,26 +111,22 @@ def page() -> str:
 
 
 def _found(name: str, section: Section) -> str:
-    """Return what is known of a benchmark: its ratios, else the table of its result, else how."""
-    kept, result = RESULTS / f"{name}{SUFFIX}", RESULTS / f"{name}.md"
+    """Return what is known of a benchmark: its ratios, or how to have them."""
+    kept, alone = RESULTS / f"{name}{SUFFIX}", ALONE / f"{name}.md"
+    link = f"At more length, by itself: [{alone.name}](../benchmarks/results/{alone.name})."
+    more = f"\n\n{link}" if alone.exists() else ""
     if kept.exists():
         told, ratios = read(kept)
         rows = [*HEADER, *(each.row() for each in ratios)]
-        return "\n".join(rows) + "\n\n" + _measured(told, name)
-    if result.exists():
-        lines = result.read_text(encoding="utf-8").splitlines()
-        rows = [line for line in lines if line.startswith("|")]
-        about = next((line for line in lines if ", commit " in line), "")
-        link = f"[the result](../benchmarks/results/{name}.md)"
-        return "\n".join(rows) + f"\n\nMeasured before ratios were kept, {link}: {about}"
+        return "\n".join(rows) + "\n\n" + _measured(told, name) + more
     needed = f" It needs {section.how_to_install}." if section.peer else ""
-    return f"Not measured yet.{needed}"
+    return f"Not measured yet.{needed}{more}"
 
 
 def _measured(told: dict[str, Any], name: str) -> str:
     return (
         f"`{told['command']}`; {told['hardware']}, Python {told['python']}; {told['date']}, commit "
-        f"{told['commit']}; [all of it](../benchmarks/results/{name}.md)."
+        f"{told['commit']}; [all of it](../benchmarks/results/bench/{name}.md)."
     )
 
 

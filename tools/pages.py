@@ -61,8 +61,9 @@ def linked(text: str, page: PurePosixPath) -> tuple[str, set[PurePosixPath]]:
 
 
 def listing(folder: PurePosixPath) -> str:
-    """Return the page of a folder: a link to each of its files."""
-    names = sorted(each.name for each in (ROOT / folder).iterdir() if each.is_file())
+    """Return the page of a folder: a link to each of its files and folders."""
+    inside = (ROOT / folder).iterdir()
+    names = sorted(each.name + "/" * each.is_dir() for each in inside)
     return "\n".join(
         [f"# {folder.name.capitalize()}\n", *(f"- [{each}]({each})" for each in names)]
     )
