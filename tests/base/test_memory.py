@@ -1,5 +1,8 @@
 import ctypes
 import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +55,19 @@ def test_segments_that_grow_beside_blocks_never_split_are_refused(name: str) -> 
 def test_what_the_process_has_is_less_than_its_most() -> None:
     peak = peak_resident_bytes()
     assert 2**20 < resident_bytes() < 1.1 * peak < 2**40
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this system")
+def test_the_most_is_this_processs_own_and_not_of_what_started_it() -> None:
+    asked = "from growlm.base.memory import peak_resident_bytes as peak; print(peak())"
+    starter = (
+        "import subprocess, sys; held = b'x' * 2**28; del held; "
+        f"subprocess.run([sys.executable, '-c', {asked!r}], check=True)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", starter], check=True, capture_output=True, text=True
+    )
+    assert 2**20 < int(told.stdout) < 2**27
 
 
 def test_where_the_system_tells_no_more_the_most_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

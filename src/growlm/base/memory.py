@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import resource
 import sys
 from collections.abc import MutableMapping
@@ -75,10 +76,19 @@ def resident_bytes() -> int:
 
 def peak_resident_bytes() -> int:
     """Return the most that the process ever had in main memory, never less than it has now."""
-    return max(_counted_peak(), resident_bytes())
+    try:
+        told = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return max(_counted_peak(), resident_bytes())
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", told, re.MULTILINE)
+    highest = int(found[1]) * 1024 if found else _counted_peak()
+    return max(highest, resident_bytes())
 
 
 def _counted_peak() -> int:
-    """Return the peak by getrusage(2), which may be a little behind."""
+    """Return the peak by getrusage(2), which may be a little behind.
+
+    On Linux it survives exec(2): it may be the peak of whatever started this process.
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
