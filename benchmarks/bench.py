@@ -1,6 +1,6 @@
 """``make bench``: every benchmark beside a peer that is installed, then the page of all of them.
 
-``python benchmarks/bench.py --quick`` takes about a quarter of an hour on two cores, and without
+``python benchmarks/bench.py --quick`` takes about twenty minutes on two cores, and without
 ``--quick`` an hour or two. Each peer has an interpreter of its own, for they disagree about
 versions: ``.peers/NAME/bin/python``, or ``--python NAME=PATH``. What is not installed is skipped,
 and both the terminal and the page say how to install it.
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from peers_page import BENCH, RESULTS, SECTIONS, write
 from setting import commit, today
@@ -81,7 +82,7 @@ def passthrough(bench: Bench) -> list[str]:
 
 def streaming(bench: Bench) -> list[str]:
     """Return the words that grow beside a copy."""
-    return ["--layers", bench.size(8, 36)]
+    return ["--layers", bench.size(16, 36)]
 
 
 def peers(bench: Bench) -> list[str]:
@@ -218,6 +219,18 @@ def installed(given: Sequence[str]) -> dict[str, str]:
     return found | dict(each.split("=", 1) for each in given)
 
 
+def keep(done: Done, *, quick: bool) -> None:
+    """Keep what came of the benchmarks that were asked for, beside what is known of the others."""
+    told: dict[str, Any] = json.loads(BENCH.read_text(encoding="utf-8")) if BENCH.exists() else {}
+    about = {"date": today(), "commit": commit(), "quick": quick}
+    found = {name: {"ran": seconds} for name, seconds in done.ran.items()}
+    found |= {name: {"skipped": why} for name, why in done.skipped.items()}
+    found |= {name: {"failed": wrong} for name, wrong in done.failed.items()}
+    told |= {name: {**about, **outcome} for name, outcome in found.items()}
+    ordered = {name: told[name] for name in WORDS if name in told}
+    BENCH.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Run all that can run, keep what came of it, and write the page."""
     options = _options()
@@ -235,15 +248,7 @@ def main() -> None:
         )
         RESULTS.mkdir(exist_ok=True)
         done = measured(options.only or list(WORDS), bench)
-    told = {
-        "date": today(),
-        "commit": commit(),
-        "quick": options.quick,
-        "ran": done.ran,
-        "skipped": done.skipped,
-        "failed": done.failed,
-    }
-    BENCH.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    keep(done, quick=options.quick)
     write()
     for name, seconds in done.ran.items():
         print(f"ran      {name}: {seconds:.0f} s")
@@ -256,7 +261,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes: a quarter of an hour")
+    parser.add_argument("--quick", action="store_true", help="small sizes: twenty minutes")
     parser.add_argument("--only", nargs="+", choices=list(WORDS), metavar="NAME")
     parser.add_argument(
         "--python",

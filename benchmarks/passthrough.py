@@ -30,11 +30,9 @@ from ratios import Ratio, keep, shown
 from safetensors import safe_open
 from setting import setting
 from streaming import make_parent, parent_shape
+from watched import watched
 
 from growlm.model.cost import parameters
-
-SAMPLE_SECONDS = 0.02
-"""Between two looks at a process's memory."""
 
 MERGE = """slices:
 - sources: [{{model: {parent}, layer_range: [0, {layers}]}}]
@@ -59,29 +57,11 @@ def timed(command: Sequence[str], child: Path) -> Run:
     if command[0] == sys.executable:
         environment = dict(os.environ)
     start = time.perf_counter()
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen(command, stdout=told, stderr=told, env=environment)
-        peak = 0.0
-        while process.poll() is None:
-            peak = max(peak, anonymous_mib(process.pid))
-            time.sleep(SAMPLE_SECONDS)
-        if process.returncode:
-            told.seek(0)
-            sys.exit(f"{' '.join(command)} failed:\n{told.read().decode()[-2000:]}")
+    taken = watched(command, environment=environment)
     subprocess.run(["sync", "-f", str(child)], check=True)
     seconds = time.perf_counter() - start
     written = sum(file.stat().st_size for file in child.iterdir()) / 1e9
-    return Run(seconds=seconds, peak_mib=peak, written_gb=written)
-
-
-def anonymous_mib(pid: int) -> float:
-    """Return the memory that a process holds itself, in MiB; 0 once it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0.0
-    found = [line.split()[1] for line in lines if line.startswith("RssAnon:")]
-    return int(found[0]) / 1024 if found else 0.0
+    return Run(seconds=seconds, peak_mib=taken.anonymous_mib, written_gb=written)
 
 
 def tensors(folder: Path) -> dict[str, Path]:

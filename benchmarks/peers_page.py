@@ -19,7 +19,7 @@ ALONE = ROOT / "benchmarks" / "results"
 RESULTS = ALONE / "bench"
 """What ``make bench`` left."""
 BENCH = RESULTS / "bench.json"
-"""What the last ``make bench`` ran, and what it skipped."""
+"""What ``make bench`` last ran of each benchmark, and what it skipped."""
 PAGE = ROOT / "docs" / "peers.md"
 
 PACKAGES = {
@@ -97,8 +97,8 @@ was, or how many times less it took: above 1 it speaks for growlm, below 1 again
 turns on the same machine; the figure is the median of the turns' ratios, with the lowest and the
 highest. Columns of values are medians.
 
-`make bench BENCH="--quick"` takes about a quarter of an hour on two cores, `make bench` an hour or
-two. Peers have environments of their own in `.peers/`, for their versions clash with each other.
+`make bench BENCH="--quick"` takes about twenty minutes on two cores, `make bench` an hour or two.
+Peers have environments of their own in `.peers/`, for their versions clash with each other.
 """
 
 
@@ -124,31 +124,32 @@ def _found(name: str, section: Section) -> str:
 
 
 def _measured(told: dict[str, Any], name: str) -> str:
+    python = f"Python {told['python']}"
+    machine = told["hardware"] if python in told["hardware"] else f"{told['hardware']}, {python}"
     return (
-        f"`{told['command']}`; {told['hardware']}, Python {told['python']}; {told['date']}, commit "
+        f"`{told['command']}`; {machine}; {told['date']}, commit "
         f"{told['commit']}; [all of it](../benchmarks/results/bench/{name}.md)."
     )
 
 
 def _last() -> str:
-    """Return what the last ``make bench`` ran and what it skipped."""
+    """Return what ``make bench`` last ran of each benchmark, and what it skipped."""
     if not BENCH.exists():
-        return "## The last run\n\n`make bench` has not run since this page is written by it.\n"
-    told: dict[str, Any] = json.loads(BENCH.read_text(encoding="utf-8"))
-    size = "quick sizes" if told["quick"] else "full sizes"
-    lines = [
-        f"## The last run\n\n`make bench` on {told['date']}, commit {told['commit']}, {size}:\n"
-    ]
-    return "\n".join([*lines, *_outcomes(told), ""])
+        return "## What ran\n\n`make bench` has not run since this page is written by it.\n"
+    told: dict[str, dict[str, Any]] = json.loads(BENCH.read_text(encoding="utf-8"))
+    return "\n".join(["## What ran\n", *_outcomes(told), ""])
 
 
-def _outcomes(told: dict[str, Any]) -> Iterator[str]:
-    for name, seconds in told["ran"].items():
-        yield f"- `{name}` ran, {seconds:.0f} s"
-    for name, why in told["skipped"].items():
-        yield f"- `{name}` was skipped: it needs {why}"
-    for name, wrong in told["failed"].items():
-        yield f"- `{name}` failed: {wrong}"
+def _outcomes(told: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for name, last in told.items():
+        when = f"{last['date']}, commit {last['commit']}"
+        if "ran" in last:
+            size = "quick sizes" if last["quick"] else "full sizes"
+            yield f"- `{name}` ran, {size}, {last['ran']:.0f} s; {when}"
+        elif "skipped" in last:
+            yield f"- `{name}` was skipped: it needs {last['skipped']}; {when}"
+        else:
+            yield f"- `{name}` failed: {last['failed']}; {when}"
 
 
 def write() -> None:

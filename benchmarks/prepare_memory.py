@@ -10,10 +10,8 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,12 +105,8 @@ def prepared(folder: Path, *, tiktoken: bool) -> tuple[float, float]:
     program = PREPARE if tiktoken else f"{WITHOUT_TIKTOKEN}; {PREPARE}"
     out = folder / f"run-{tiktoken}"
     words = ["prepare", str(folder / "recipe.toml"), "--out", str(out), "--quiet"]
-    begun = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-c", program, *words])
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit("growlm prepare failed")
-    return time.perf_counter() - begun, usage.ru_maxrss / 1024
+    taken = watched([sys.executable, "-c", program, *words])
+    return taken.seconds, taken.resident_mib
 
 
 def rows(options: argparse.Namespace) -> Iterator[str]:

@@ -23,6 +23,7 @@ from ratios import Ratio, keep
 from setting import setting
 from shapes import shape
 from torch import Tensor
+from watched import watched
 
 from growlm.corpus.tokenizer import train
 from growlm.huggingface.writing import Outgoing, write
@@ -34,16 +35,8 @@ from growlm.model.weights import EVERY
 
 END = "<|endoftext|>"
 
-GROWTHS = {
-    "36 -> 48 layers": ("--layers", "48"),
-    "width 1536 -> 2048, heads 12 -> 16, mlp 4096 -> 5440": (
-        *("--width", "2048", "--heads", "16", "--mlp", "5440"),
-    ),
-    "36 -> 48 layers, width 1536 -> 2048, heads 12 -> 16": (
-        *("--layers", "48", "--width", "2048", "--heads", "16", "--depth", "insert"),
-    ),
-}
-"""What is grown, and the options that do it."""
+WIDER = ("--width", "2048", "--heads", "16")
+"""Options that make the parent wider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +91,7 @@ def make_parent(path: Path, config: GPTConfig) -> None:
 def grow_once(parent: Path, child: Path, options: Sequence[str]) -> Run:
     """Grow, then copy what was written."""
     command = [sys.executable, "-m", "growlm", "grow", str(parent), str(child), *options]
-    seconds, peak = timed([*command, "--unmeasured", "--quiet"])
+    taken = watched([*command, "--unmeasured", "--quiet"])
     copy = child.with_name("copy")
     start = time.perf_counter()
     subprocess.run(["cp", "-r", str(child), str(copy)], check=True)
@@ -107,22 +100,31 @@ def grow_once(parent: Path, child: Path, options: Sequence[str]) -> Run:
     written = sum(file.stat().st_size for file in child.iterdir())
     shutil.rmtree(copy)
     shutil.rmtree(child)
-    return Run(grow_seconds=seconds, copy_seconds=copied, peak_mib=peak, written_gb=written / 1e9)
+    return Run(
+        grow_seconds=taken.seconds,
+        copy_seconds=copied,
+        peak_mib=taken.resident_mib,
+        written_gb=written / 1e9,
+    )
 
 
-def timed(command: Sequence[str]) -> tuple[float, float]:
-    """Return the seconds that a command took and its largest resident memory in MiB."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{' '.join(command)} failed")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+def growths(layers: int) -> dict[str, tuple[str, ...]]:
+    """Return what is grown from a parent of some layers, and the options that do it."""
+    deeper = f"{layers} -> {layers * 4 // 3} layers"
+    deeper_options = ("--layers", str(layers * 4 // 3))
+    return {
+        deeper: deeper_options,
+        "width 1536 -> 2048, heads 12 -> 16, mlp 4096 -> 5440": (*WIDER, "--mlp", "5440"),
+        f"{deeper}, width 1536 -> 2048, heads 12 -> 16": (
+            *(*deeper_options, *WIDER),
+            *("--depth", "insert"),
+        ),
+    }
 
 
-def rows(parent: Path, repeats: int) -> Iterator[tuple[str, list[Run]]]:
+def rows(parent: Path, layers: int, repeats: int) -> Iterator[tuple[str, list[Run]]]:
     """Yield every growth's runs."""
-    for name, options in GROWTHS.items():
+    for name, options in growths(layers).items():
         yield name, [grow_once(parent, parent.with_name("child"), options) for _ in range(repeats)]
 
 
@@ -171,7 +173,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         parent, config = Path(folder, "parent"), parent_shape(options.layers)
         make_parent(parent, config)
-        found = dict(rows(parent, options.repeats))
+        found = dict(rows(parent, options.layers, options.repeats))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     details = [
         f"{os.cpu_count()} cores",
