@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from setting import setting
+from watched import watched
 
 SHORT_CHARACTERS, LONG_CHARACTERS = 4_000, 500_000
 WORDS = 50_000
