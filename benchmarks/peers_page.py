@@ -57,7 +57,9 @@ SECTIONS = {
     ),
     "streaming": Section(
         title="Growing, beside a copy",
-        about="How far growing is from a mere copy of the bytes that were written.",
+        about="How far growing is from a mere copy of the bytes that were written. growlm starts "
+        "torch, some seconds, and hashes all that it reads and writes; `cp` does neither. Where the "
+        "disk is slow, both wait for it, and the ratio is near one.",
     ),
     "peers": Section(
         title="A training step, beside litgpt and transformers",
