@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from peers_page import BENCH, RESULTS, SECTIONS, write
+from peers_page import OUTCOMES, RESULTS, SECTIONS, write
 from setting import commit, today
 
 from growlm.corpus.builtin import texts as builtin_texts
@@ -52,9 +52,11 @@ class Bench:
 
     @property
     def task_files(self) -> list[str]:
-        """Benchmarks to look for in texts."""
+        """Benchmarks to look for in texts; none if no folder was named."""
+        if self.tasks is None:
+            return []
         names = ("lambada*", "piqa*.jsonl*", "hellaswag*.jsonl*")
-        found = [path for name in names for path in sorted((self.tasks or HERE).glob(name))]
+        found = [path for name in names for path in sorted(self.tasks.glob(name))]
         return [str(path) for path in found]
 
 
@@ -221,14 +223,16 @@ def installed(given: Sequence[str]) -> dict[str, str]:
 
 def keep(done: Done, *, quick: bool) -> None:
     """Keep what came of the benchmarks that were asked for, beside what is known of the others."""
-    told: dict[str, Any] = json.loads(BENCH.read_text(encoding="utf-8")) if BENCH.exists() else {}
+    told: dict[str, Any] = (
+        json.loads(OUTCOMES.read_text(encoding="utf-8")) if OUTCOMES.exists() else {}
+    )
     about = {"date": today(), "commit": commit(), "quick": quick}
     found = {name: {"ran": seconds} for name, seconds in done.ran.items()}
     found |= {name: {"skipped": why} for name, why in done.skipped.items()}
     found |= {name: {"failed": wrong} for name, wrong in done.failed.items()}
     told |= {name: {**about, **outcome} for name, outcome in found.items()}
     ordered = {name: told[name] for name in WORDS if name in told}
-    BENCH.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+    OUTCOMES.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:

@@ -347,7 +347,7 @@ def compare(folder: Path, options: argparse.Namespace, tasks: dict[str, Task]) -
         "# Evaluation beside lm-evaluation-harness",
         "",
         f"{options.family}, {options.layers} layers, width {options.width}, context {CONTEXT}, "
-        f"fp32; seconds with encoding, medians of {options.repeats} turns.",
+        f"fp32; seconds with encoding and speeds, each the median of {options.repeats} turns.",
         "",
         setting(*details) + ".",
         "",
@@ -364,7 +364,7 @@ def compare(folder: Path, options: argparse.Namespace, tasks: dict[str, Task]) -
             line = (
                 f"| {name} | {rows:,} | {backend} | {shown(score)} | "
                 f"{_off(scores[theirs], score):.1e} | {median(seconds[backend]):.1f} | "
-                f"{median(seconds[theirs]) / median(seconds[backend]):.2f}x |"
+                f"{median(_times(seconds[theirs], seconds[backend])):.2f}x |"
             )
             lines.append(line)
             print(line, flush=True)
@@ -386,6 +386,11 @@ def _turns(
             scores[backend] = run(name)
             seconds[backend].append(clock.seconds)
     return scores, seconds
+
+
+def _times(theirs: list[float], ours: list[float]) -> list[float]:
+    """Return how many times as fast ours was, turn by turn."""
+    return [one / other for one, other in zip(theirs, ours, strict=True)]
 
 
 def _off(one: TaskScore | float, other: TaskScore | float) -> float:

@@ -47,7 +47,7 @@ class Run:
     """One child made."""
 
     seconds: float
-    peak_mib: float
+    anonymous_mib: float
     written_gb: float
 
 
@@ -61,7 +61,7 @@ def timed(command: Sequence[str], child: Path) -> Run:
     subprocess.run(["sync", "-f", str(child)], check=True)
     seconds = time.perf_counter() - start
     written = sum(file.stat().st_size for file in child.iterdir()) / 1e9
-    return Run(seconds=seconds, peak_mib=taken.anonymous_mib, written_gb=written)
+    return Run(seconds=seconds, anonymous_mib=taken.anonymous_mib, written_gb=written)
 
 
 def tensors(folder: Path) -> dict[str, Path]:
@@ -130,14 +130,14 @@ def _tell(
             theirs=tuple(getattr(run, field) for run in theirs),
             remark=same,
         )
-        for name, unit, field in (("time", "s", "seconds"), ("memory", "MiB", "peak_mib"))
+        for name, unit, field in (("time", "s", "seconds"), ("memory", "MiB", "anonymous_mib"))
     ]
     rows = [
         f"| {name} | {each[0].written_gb:.2f} GB | "
         f"{shown(statistics.median(run.seconds for run in each))} s "
         f"({shown(min(run.seconds for run in each))} to "
         f"{shown(max(run.seconds for run in each))}) | "
-        f"{max(run.peak_mib for run in each):,.0f} MiB |"
+        f"{max(run.anonymous_mib for run in each):,.0f} MiB |"
         for name, each in (("growlm grow --unmeasured", ours), (peer, theirs))
     ]
     details = [f"{os.cpu_count()} cores", f"torch {torch.__version__}"]

@@ -48,7 +48,7 @@ def main() -> None:
     page = _page(options, found)
     print(page)
     if options.out:
-        options.out.write_text(page + "\n")
+        options.out.write_text(page + "\n", encoding="utf-8")
         keep(options.out, _ratios(options, found), details=_details(options, found))
 
 
@@ -94,7 +94,8 @@ def _page(options: argparse.Namespace, found: dict[str, list[dict[str, Any]]]) -
         f"{options.layers} layers, width {options.width}, {options.heads} heads, context "
         f"{options.context}, vocabulary {options.vocab}; {options.sequences} sequences a step; "
         f"{'compiled' if options.compile else 'not compiled'}. Medians of {options.rounds} turns "
-        f"of {options.steps} steps; the ratio is of turns beside each other, with its range.",
+        f"of {options.steps - WARM} steps, after {WARM} to warm up; the ratio is of turns beside "
+        "each other, with its range.",
         "",
         setting(*_details(options, found)) + ".",
         "",

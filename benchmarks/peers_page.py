@@ -18,7 +18,7 @@ ALONE = ROOT / "benchmarks" / "results"
 """What benchmarks left that were run by themselves."""
 RESULTS = ALONE / "bench"
 """What ``make bench`` left."""
-BENCH = RESULTS / "bench.json"
+OUTCOMES = RESULTS / "bench.json"
 """What ``make bench`` last ran of each benchmark, and what it skipped."""
 PAGE = ROOT / "docs" / "peers.md"
 
@@ -58,8 +58,8 @@ SECTIONS = {
     "streaming": Section(
         title="Growing, beside a copy",
         about="How far growing is from a mere copy of the bytes that were written. growlm starts "
-        "torch, some seconds, and hashes all that it reads and writes; `cp` does neither. Where the "
-        "disk is slow, both wait for it, and the ratio is near one.",
+        "torch, some seconds, and hashes all that it reads and writes; `cp` does neither. Where "
+        "the disk is slow, both wait for it, and the ratio is near one.",
     ),
     "peers": Section(
         title="A training step, beside litgpt and transformers",
@@ -100,7 +100,9 @@ turns on the same machine; the figure is the median of the turns' ratios, with t
 highest. Columns of values are medians.
 
 `make bench BENCH="--quick"` takes about twenty minutes on two cores, `make bench` an hour or two.
-Peers have environments of their own in `.peers/`, for their versions clash with each other.
+Peers have environments of their own in `.peers/`, for their versions clash with each other: in the
+commands below `python` also stands for theirs. Texts, tokenizer and tasks are named with `--texts`,
+`--tokenizer` and `--tasks`; without tasks, two of the benchmarks are skipped.
 """
 
 
@@ -136,9 +138,9 @@ def _measured(told: dict[str, Any], name: str) -> str:
 
 def _last() -> str:
     """Return what ``make bench`` last ran of each benchmark, and what it skipped."""
-    if not BENCH.exists():
+    if not OUTCOMES.exists():
         return "## What ran\n\n`make bench` has not run since this page is written by it.\n"
-    told: dict[str, dict[str, Any]] = json.loads(BENCH.read_text(encoding="utf-8"))
+    told: dict[str, dict[str, Any]] = json.loads(OUTCOMES.read_text(encoding="utf-8"))
     return "\n".join(["## What ran\n", *_outcomes(told), ""])
 
 

@@ -167,7 +167,8 @@ class Verdict:
             low, high = self.saved.low, self.saved.high
             if low is not None and high is not None and low <= 0 <= high:
                 return "not told from chance"
-            return "yes" if self.saved.mean > 0 else "no"
+            verdict = "yes" if self.saved.mean > 0 else "no"
+            return verdict if low is not None else f"{verdict}, in one seed"
         if self.over is not None and self.over >= 0:
             return "yes"
         if self.under is not None and self.under <= 0:

@@ -45,7 +45,7 @@ class Run:
 
     grow_seconds: float
     copy_seconds: float
-    peak_mib: float
+    resident_mib: float
     written_gb: float
 
 
@@ -103,22 +103,19 @@ def grow_once(parent: Path, child: Path, options: Sequence[str]) -> Run:
     return Run(
         grow_seconds=taken.seconds,
         copy_seconds=copied,
-        peak_mib=taken.resident_mib,
+        resident_mib=taken.resident_mib,
         written_gb=written / 1e9,
     )
 
 
 def growths(layers: int) -> dict[str, tuple[str, ...]]:
     """Return what is grown from a parent of some layers, and the options that do it."""
-    deeper = f"{layers} -> {layers * 4 // 3} layers"
-    deeper_options = ("--layers", str(layers * 4 // 3))
+    deeper = f"{layers} -> {layers * 4 // 3} layers by insert"
+    deeper_options = ("--layers", str(layers * 4 // 3), "--depth", "insert")
     return {
         deeper: deeper_options,
         "width 1536 -> 2048, heads 12 -> 16, mlp 4096 -> 5440": (*WIDER, "--mlp", "5440"),
-        f"{deeper}, width 1536 -> 2048, heads 12 -> 16": (
-            *(*deeper_options, *WIDER),
-            *("--depth", "insert"),
-        ),
+        f"{deeper}, width 1536 -> 2048, heads 12 -> 16": (*deeper_options, *WIDER),
     }
 
 
@@ -131,14 +128,14 @@ def rows(parent: Path, layers: int, repeats: int) -> Iterator[tuple[str, list[Ru
 def table(found: dict[str, list[Run]]) -> str:
     """Return the medians in Markdown, and the ratio's spread."""
     lines = [
-        "| growth | written | peak memory | growlm grow | cp, then sync | ratio (spread) |",
+        "| growth | written | peak memory | growlm grow | cp, then sync | times a copy (spread) |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, runs in found.items():
         ratios = sorted(run.grow_seconds / run.copy_seconds for run in runs)
         cells = [
             f"{runs[0].written_gb:.2f} GB",
-            f"{max(run.peak_mib for run in runs):,.0f} MiB",
+            f"{max(run.resident_mib for run in runs):,.0f} MiB",
             f"{statistics.median(run.grow_seconds for run in runs):.1f} s",
             f"{statistics.median(run.copy_seconds for run in runs):.1f} s",
             f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",

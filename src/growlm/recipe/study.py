@@ -34,8 +34,8 @@ class Grid(Section, frozen=True):
     values: dict[str, Annotated[tuple[Value, ...], Field(min_length=1)]] = Field(
         default_factory=dict[str, tuple[Value, ...]]
     )
-    """Values of the stage's keys, as ``"grow.depth" = ["stack", "insert"]``; a key of its parent
-    begins with ``parent.``. A single value holds for all of the grid."""
+    """Values of the stage's keys, as ``"grow.depth" = ["stack", "interleave"]``; a key of its
+    parent begins with ``parent.``. A single value holds for all of the grid."""
 
 
 class Study(Section, frozen=True):
