@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from growlm.report.law import LossLaw, Point, fit_law, merge
+from growlm.report.law import LossLaw, Point, between, fit_law, merge
 
 
 def power_law(*computes, scale=9.0e3, exponent=0.3, floor=1.7):
@@ -38,7 +38,31 @@ def test_losses_that_bend_the_wrong_way_get_no_negative_floor():
     law = fit_law([Point(compute=c, loss=loss) for c, loss in [(1.0, 4.0), (2.0, 3.9), (4.0, 3.0)]])
 
     assert law is not None
-    assert law.floor == 0.0
+    assert (law.basis, law.floor) == ("power", 0.0)
+
+
+def test_between_runs_a_loss_is_read_on_the_line_from_one_to_the_next():
+    # They bend downwards: a power law with no floor misses them all.
+    runs = [Point(compute=c, loss=loss) for c, loss in [(1.0, 4.0), (2.0, 3.9), (4.0, 3.0)]]
+    law = fit_law(runs)
+    assert law is not None
+    for run in runs:
+        assert between(runs, run.loss) == pytest.approx(run.compute)
+        assert law.compute(run.loss) != pytest.approx(run.compute, rel=0.05)
+    assert between(runs, math.sqrt(4.0 * 3.9)) == pytest.approx(math.sqrt(2.0))
+    assert between(runs, math.sqrt(3.9 * 3.0)) == pytest.approx(math.sqrt(8.0))
+
+
+def test_beyond_the_runs_the_nearest_line_goes_on():
+    runs = [Point(compute=c, loss=8.0 * c**-0.5) for c in (1.0, 2.0, 4.0)]
+    assert between(runs, 16.0) == pytest.approx(0.25)
+    assert between(runs, 2.0) == pytest.approx(16.0)
+
+
+@pytest.mark.parametrize("losses", [(), (4.0,), (3.0, 4.0)])
+def test_nothing_is_read_between_too_few_runs_or_runs_that_rise(losses):
+    runs = [Point(compute=10.0**at, loss=loss) for at, loss in enumerate(losses, start=1)]
+    assert between(runs, 3.5) is None
 
 
 def test_two_runs_give_a_straight_line_in_log_log():

@@ -6,7 +6,7 @@ import pytest
 
 from growlm.recipe.grid import Arm, Design
 from growlm.report.interval import interval
-from growlm.report.study import best_rates, control_points, findings
+from growlm.report.study import best_rates, control_points, findings, validation_share
 
 RATES = (1e-3, 2e-3, 4e-3)
 BEST = {0.5: 4e-3, 1.0: 2e-3, 2.0: 1e-3}
@@ -99,6 +99,43 @@ def test_savings_are_those_of_the_law_with_the_interval_of_the_seeds(views):
         "parent shared by 2 children",
         "parent free",
     ]
+
+
+def test_controls_that_lie_on_the_law_are_not_missed_and_lines_between_them_say_nearly_the_same(
+    views,
+):
+    found = findings(views, DESIGN)
+    assert found.misfit == pytest.approx(0.0, abs=1e-6)
+    first = found.results[0]
+    assert first.between is not None
+    assert first.accounts[0].saved is not None
+    # 4.7 and 4.8 lie between the controls at 1 and 2, whose losses are 5 and 4.12; 4.6 does too.
+    steep = math.log(law(1.0) / law(2.0)) / math.log(2.0)
+    shares = [1 - 1 / ((loss / law(1.0)) ** (-1 / steep)) for loss in (4.7, 4.6, 4.8)]
+    wanted = interval(shares)
+    assert wanted is not None
+    assert first.between.mean == pytest.approx(wanted.mean, abs=1e-6)
+    assert first.between.mean == pytest.approx(first.accounts[0].saved.mean, abs=0.02)
+
+
+def test_a_law_that_misses_its_controls_says_by_how_much(seeded):
+    views = [seeded(1, (4.7, 4.5), tuned=False)]
+    stages = [
+        ended(stage, law(2.0) - 0.5) if stage.name.startswith("scratch-x2-") else stage
+        for stage in views[0].stages
+    ]
+    bent = views[0].model_copy(update={"stages": tuple(stages)})
+    missed = findings([bent], DESIGN).misfit
+    assert missed is not None
+    assert 0.01 < missed < 0.5
+
+
+def test_validation_is_told_as_a_share_of_what_an_arm_and_its_parents_trained(views):
+    base, grown, *_ = views[0].stages
+    passes = len(base.validation) * base.flops_per_token
+    passes += len(grown.validation) * grown.flops_per_token
+    wanted = 1000 / 3 * passes / (grown.flops_before + grown.flops)
+    assert validation_share(views, DESIGN, tokens=1000) == pytest.approx(wanted)
 
 
 def test_equal_compute_is_read_at_the_control_of_that_compute(views):

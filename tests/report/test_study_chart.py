@@ -25,11 +25,13 @@ FOUND = Findings(
             accounts=(saved("parent charged", 3.0), saved("parent free", 1.5)),
             bases=("fit",),
             extrapolated=False,
+            between=None,
             time=Time(parents=1.0, stage=1.0, scratch=None, saved=None),
         ),
     ),
     tried=(),
     continued=None,
+    misfit=None,
     flops=1.0,
     seconds=1.0,
 )
@@ -61,7 +63,7 @@ def test_a_single_seed_has_a_bar_of_no_length():
 
 
 def test_the_figure_is_a_png_even_of_nothing():
-    empty = Findings(seeds=(), results=(), tried=(), continued=None, flops=0.0, seconds=0.0)
+    empty = replace(FOUND, seeds=(), results=())
     assert png(empty, ())[:8] == b"\x89PNG\r\n\x1a\n"
 
 

@@ -38,6 +38,7 @@ RESULT = Result(
     accounts=(saved("parent charged", 2e12, 0.25), saved("parent free", 1e12, 0.625)),
     bases=("fit",),
     extrapolated=False,
+    between=of(0.2, 0.05),
     time=Time(parents=60.0, stage=90.0, scratch=300.0, saved=of(0.5, 0.25)),
 )
 TRIED = Tried(compute=0.5, flops=1e12, peak_lr=2e-3, losses=(4.0, 4.125), best=True, at_edge=False)
@@ -46,6 +47,7 @@ FOUND = Findings(
     results=(RESULT,),
     tried=(TRIED, replace(TRIED, peak_lr=1e-3, losses=(4.5,), best=False)),
     continued=Continued(name="more", flops=2e12, loss=of(3.75, 0.125), behind=of(0.25, 0.125)),
+    misfit=0.0125,
     flops=3e13,
     seconds=3600.0,
 )
@@ -54,7 +56,7 @@ FOUND = Findings(
 def test_savings_stand_with_their_intervals_by_account():
     assert savings(FOUND.results).splitlines()[2] == (
         "| `grown` | \u2013 | 3 | 25.0% [18.8%, 31.2%] | 62.5% [56.2%, 68.8%] "
-        "| power law with a floor |"
+        "| 33.3% | 20.0% [15.0%, 25.0%] | power law with a floor |"
     )
 
 
@@ -68,9 +70,12 @@ def test_savings_stand_with_their_intervals_by_account():
 )
 def test_where_a_seed_has_bounds_alone_the_table_has_too(over, under, words):
     bounded = replace(RESULT.accounts[0], saved=None, over=over, under=under)
-    result = replace(RESULT, accounts=(bounded,), bases=("bound", "fit"), extrapolated=True)
+    result = replace(
+        RESULT, accounts=(bounded,), bases=("bound", "fit"), extrapolated=True, between=None
+    )
     assert savings((result,)).splitlines()[2] == (
-        f"| `grown` | \u2013 | 3 | {words} | bound only and power law with a floor, extrapolated |"
+        f"| `grown` | \u2013 | 3 | {words} | \u2013 | \u2013 "
+        "| bound only and power law with a floor, extrapolated |"
     )
 
 
@@ -103,7 +108,17 @@ def test_what_is_open_is_told():
     assert lines[0] == "The study is not finished: 1 of 3 seeds."
     assert lines[1] == "What chance does: 1 seed, and 3 are the least."
     assert "0.002 is the last of those that were tried" in lines[2]
-    assert list(limits(FOUND, TOLD)) == ["Other sizes, data and schedules than these."]
+    unknown = replace(FOUND, misfit=None)
+    assert list(limits(unknown, TOLD)) == [
+        "An interval holds what seeds do, and neither how a law is chosen nor how arms were.",
+        "Other sizes, data and schedules than these.",
+    ]
+
+
+def test_what_the_law_misses_and_what_validation_would_cost_are_told():
+    law, validation, *_ = limits(FOUND, replace(TOLD, validation_share=0.125))
+    assert law.startswith("The law misses a control by up to 0.0125 nats;")
+    assert "up to 12.5% of what an arm and its parents trained" in validation
 
 
 def test_the_page_says_what_was_run_on_what(run):

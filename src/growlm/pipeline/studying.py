@@ -30,7 +30,7 @@ from growlm.recipe.grid import Design, for_seed, spread
 from growlm.recipe.read import validated, values_of
 from growlm.recipe.toml import toml
 from growlm.report import study_chart, study_tables
-from growlm.report.study import best_rates, control_points, findings
+from growlm.report.study import best_rates, control_points, findings, validation_share
 from growlm.report.study_tables import Told
 from growlm.report.view import RunView
 from growlm.runlog import Step, read
@@ -75,6 +75,8 @@ class Study:
     path: Path
     stop: Stop
     version: str
+    validation_tokens: int
+    """Tokens that one validation reads."""
     allow_fallback: bool
     """Whether training may go on from an earlier checkpoint than a damaged one."""
 
@@ -162,6 +164,7 @@ def study_of(
         path=out or Path("runs") / experiment.name,
         stop=stop,
         version=version,
+        validation_tokens=experiment.validation.tokens,
         allow_fallback=allow_fallback,
     )
     made = _at_equal_compute(made)
@@ -427,6 +430,7 @@ def _write(study: Study, views: Sequence[RunView]) -> tuple[Path, ...]:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         growlm_version=study.version,
         planned_seeds=len(study.seeds),
+        validation_share=validation_share(views, study.design, tokens=study.validation_tokens),
     )
     places = tuple(study.path / name for name in FILES)
     write_text(places[0], study_tables.page(found, views, told))

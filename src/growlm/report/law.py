@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -27,8 +28,8 @@ class Point:
 class LossLaw:
     """L(C) = scale (C / reference)^-exponent + floor, falling."""
 
-    basis: Literal["fit", "line"]
-    """Fitted to three runs or more, or drawn through two with no floor."""
+    basis: Literal["fit", "power", "line"]
+    """Fitted to three runs or more, with a floor or with none, or drawn through two with none."""
     scale: float
     """Nats per token."""
     exponent: float
@@ -87,6 +88,24 @@ def fit_law(points: Sequence[Point]) -> LossLaw | None:
     return _fit(tuple(points))
 
 
+def between(points: Sequence[Point], loss: float) -> float | None:
+    """Return the FLOPs at which a loss is reached by straight lines between neighbouring runs.
+
+    The lines are straight in log-log; beyond the runs the nearest goes on. No law is assumed, and
+    the noise of a single run is not smoothed away. None with fewer than two runs, or where the line
+    does not fall.
+
+    Args:
+        points: Of different computes, in their order, losses above 0.
+        loss: Nats per token, above 0.
+    """
+    pairs = list(pairwise(points))
+    if not pairs:
+        return None
+    line = _line(*next((pair for pair in pairs if pair[1].loss <= loss), pairs[-1]))
+    return None if line is None else line.compute(loss)
+
+
 def _line(first: Point, second: Point) -> LossLaw | None:
     exponent = math.log(first.loss / second.loss) / math.log(second.compute / first.compute)
     if exponent <= 0:
@@ -114,7 +133,13 @@ def _fit(points: tuple[Point, ...]) -> LossLaw | None:
     error, scale, floor = _solve(x, losses, exponent)
     if not math.isfinite(error):
         return None
-    return LossLaw(basis="fit", scale=scale, exponent=exponent, floor=floor, reference=reference)
+    return LossLaw(
+        basis="fit" if floor > 0 else "power",
+        scale=scale,
+        exponent=exponent,
+        floor=floor,
+        reference=reference,
+    )
 
 
 def _solve(x: np.ndarray, losses: np.ndarray, exponent: float) -> tuple[float, float, float]:

@@ -18,8 +18,9 @@ REACH = 2.0
 class ScratchCompute:
     """Compute that training from scratch needs for a loss: an estimate, or what bounds it."""
 
-    basis: Literal["fit", "line", "bound", "none"]
-    """A power law with a floor, a straight line in log-log, bounds only, or nothing at all."""
+    basis: Literal["fit", "power", "line", "bound", "none"]
+    """A power law with a floor or with none, a straight line in log-log, bounds only, or nothing at
+    all."""
     estimate: float | None
     """FLOPs; None when there are only bounds."""
     lower: float | None
@@ -34,8 +35,8 @@ class ScratchCompute:
 class ScratchLoss:
     """Final loss that training from scratch reaches with a compute."""
 
-    basis: Literal["control", "fit", "line", "none"]
-    """A control run of that compute, one of the two interpolations, or nothing."""
+    basis: Literal["control", "fit", "power", "line", "none"]
+    """A control run of that compute, one of the three interpolations, or nothing."""
     loss: float | None
     """Nats per token."""
     extrapolated: bool

@@ -18,6 +18,7 @@ from growlm.report.words import (
 
 BASES = {
     "fit": "power law with a floor",
+    "power": "power law",
     "line": "straight line in log-log",
     "bound": "bound only",
     "control": "a control run",

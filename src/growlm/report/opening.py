@@ -52,6 +52,7 @@ MOMENTS = {
 
 BASIS = {
     "fit": "a power law with a floor fitted to",
+    "power": "a power law fitted to",
     "line": "a straight line in log-log through",
 }
 """What an estimate of the scratch compute rests on."""

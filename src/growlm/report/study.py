@@ -8,8 +8,8 @@ from growlm.recipe.grid import Arm, Design
 from growlm.report.accounts import Account, account
 from growlm.report.curves import final_loss
 from growlm.report.interval import Interval, interval
-from growlm.report.law import Point
-from growlm.report.ledger import ScratchCompute, saving
+from growlm.report.law import Point, between, fit_law, merge
+from growlm.report.ledger import SAME_COMPUTE, ScratchCompute, saving
 from growlm.report.view import RunView, StageView
 
 
@@ -58,6 +58,9 @@ class Result:
     """What the scratch compute rests on, as the ledger calls it, without repetition."""
     extrapolated: bool
     """Whether any seed's scratch compute lies outside its controls."""
+    between: Interval | None
+    """Share saved, the parent charged, by straight lines between neighbouring controls instead of a
+    law; None where there is no estimate."""
     time: Time
 
 
@@ -98,6 +101,8 @@ class Findings:
     """Arms in the order of the recipe; those that no seed finished are left out."""
     tried: tuple[Tried, ...]
     continued: Continued | None
+    misfit: float | None
+    """Nats by which the law misses a control at most; None without a law."""
     flops: float
     """Of all that was trained, controls and what was tried in vain included."""
     seconds: float
@@ -135,6 +140,7 @@ def findings(views: Sequence[RunView], design: Design) -> Findings:
         results=tuple(result for result in results if result is not None),
         tried=tuple(_tried(views, design, best)),
         continued=_continued(views, design),
+        misfit=_misfit(views, design),
         flops=math.fsum(stage.flops for stage in stages if stage.complete),
         seconds=math.fsum(stage.seconds for stage in stages),
     )
@@ -151,6 +157,32 @@ def control_points(views: Sequence[RunView], design: Design) -> tuple[tuple[Poin
         )
         for at in range(len(design.controls))
     )
+
+
+def validation_share(views: Sequence[RunView], design: Design, *, tokens: int) -> float | None:
+    """Return the largest share that validation would add to the FLOPs of an arm and its parents.
+
+    Args:
+        views: The study's runs.
+        design: Which stage is what.
+        tokens: That one validation reads, forward alone: a third of training on them.
+    """
+    shares: list[float] = []
+    for view in views:
+        named = {stage.name: stage for stage in view.stages}
+        for stage in (named[arm.name] for arm in design.arms if arm.name in named):
+            line = _lineage(stage, named)
+            passes = math.fsum(len(each.validation) * each.flops_per_token for each in line)
+            shares.append(tokens / 3 * passes / (stage.flops_before + stage.flops))
+    return max(shares, default=None)
+
+
+def _lineage(stage: StageView, named: Mapping[str, StageView]) -> list[StageView]:
+    """Return a stage and its parents of the same run."""
+    line = [stage]
+    while (parent := named.get(line[-1].parent or "")) is not None:
+        line.append(parent)
+    return line
 
 
 def _best(view: RunView, design: Design) -> list[str]:
@@ -192,8 +224,29 @@ def _result(arm: Arm, views: Sequence[RunView], design: Design) -> Result | None
         accounts=tuple(_saved(found, at) for at in range(len(found[0].costs))),
         bases=tuple(bases),
         extrapolated=any(each.scratch.extrapolated for each in found),
+        between=_between(found),
         time=_time(found),
     )
+
+
+def _between(found: Sequence[Account]) -> Interval | None:
+    shares: list[float] = []
+    for each in found:
+        flops = between(merge(each.best, tolerance=SAME_COMPUTE), each.loss)
+        if flops is None or each.scratch.estimate is None:
+            return None
+        shares.append(saving(each.costs[0].flops, scratch=flops).saved)
+    return interval(shares)
+
+
+def _misfit(views: Sequence[RunView], design: Design) -> float | None:
+    missed: list[float] = []
+    for view in views:
+        points = [point for at in control_points([view], design) for point in at]
+        runs = merge(points, tolerance=SAME_COMPUTE)
+        law = fit_law(runs)
+        missed += [abs(law.loss(run.compute) - run.loss) for run in runs] if law else []
+    return max(missed, default=None)
 
 
 def _saved(found: Sequence[Account], at: int) -> Saved:

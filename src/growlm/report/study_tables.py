@@ -34,6 +34,8 @@ class Told:
     """When, in ISO 8601."""
     growlm_version: str
     planned_seeds: int
+    validation_share: float | None = None
+    """The largest share that validation would add to the FLOPs of an arm and its parents."""
 
 
 def page(found: Findings, views: Sequence[RunView], told: Told) -> str:
@@ -50,7 +52,9 @@ def page(found: Findings, views: Sequence[RunView], told: Told) -> str:
         "![Validation loss against training compute](study.png)",
         "## Saved compute at equal loss",
         "Share of the compute that training from scratch needs for the same final loss: mean over "
-        "seeds, and its 95 % interval.",
+        "seeds, and its 95 % interval. A speed-up is the same said otherwise, saved / (1 - saved). "
+        "Between controls: read on straight lines in log-log from one control to the next, and not "
+        "by the law through all of them.",
         savings(found.results) or "No arm is finished yet.",
         "## Final loss at equal compute",
         equal_compute(found),
@@ -87,13 +91,16 @@ def savings(results: Sequence[Result]) -> str:
     if not results:
         return ""
     conventions = [each.convention.capitalize() for each in results[0].accounts]
-    header = ("Arm", "Differs in", "Seeds", *conventions, "From")
+    told = ("Speed-up, parent charged", "Saved, parent charged, between controls", "From")
+    header = ("Arm", "Differs in", "Seeds", *conventions, *told)
     rows = [
         [
             code(result.arm.name),
             plain(result.arm.differs) or NOTHING,
             str(result.seeds),
             *(_saving(each) for each in result.accounts),
+            _speedup(result.accounts[0].saved),
+            NOTHING if result.between is None else _shares(result.between),
             _basis(result),
         ]
         for result in results
@@ -106,6 +113,13 @@ def _saving(saved: Saved) -> str:
         return _shares(saved.saved)
     bounds = [("more than", saved.over), ("at most", saved.under)]
     return ", ".join(f"{word} {share(at)}" for word, at in bounds if at is not None) or NOTHING
+
+
+def _speedup(saved: Interval | None) -> str:
+    """Return the speed-up that a mean share saved is the same as."""
+    if saved is None or saved.mean >= 1:
+        return NOTHING
+    return share(saved.mean / (1 - saved.mean))
 
 
 def _basis(result: Result) -> str:
@@ -200,4 +214,15 @@ def limits(found: Findings, told: Told) -> Iterator[str]:
             )
     if any(result.extrapolated for result in found.results):
         yield "Savings that are read beyond the controls lean on the law, which is fitted to few."
+    if found.misfit is not None:
+        yield (
+            f"The law misses a control by up to {number(found.misfit, 4)} nats; how much that "
+            "moves a saving is seen where it is read between controls."
+        )
+    if told.validation_share is not None:
+        yield (
+            "Validation is charged to nobody: on small models it is much, here up to "
+            f"{share(told.validation_share)} of what an arm and its parents trained."
+        )
+    yield "An interval holds what seeds do, and neither how a law is chosen nor how arms were."
     yield "Other sizes, data and schedules than these."
