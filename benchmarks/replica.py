@@ -236,8 +236,7 @@ def page(views: Sequence[RunView], told: Sequence[Verdict], options: argparse.Na
         "double that it stands beside the others.",
         _bits(views[0]),
         "## The controls",
-        "Of each compute the best learning rate counts. A best rate that is the first or the last "
-        "of those tried may not be the best there is.",
+        "Of each compute the best learning rate counts.",
         _controls(views),
         "## What this does not show",
         _limits(views),
@@ -461,11 +460,31 @@ def _limits(views: Sequence[RunView]) -> str:
         f"- Whether it holds at scale: the largest model here has {size} parameters, and every "
         "model is trained on far fewer tokens for each parameter than the published ones.",
     ]
+    edges = [edge for view in views for edge in _edges(view)]
+    if any(edges):
+        lines.insert(
+            0,
+            f"- The best from scratch: at {sum(edges)} of {len(edges)} lengths the best learning "
+            "rate is the last of those that were tried. Savings are at most these.",
+        )
     if len(views) < 3:
         lines.insert(
             0, "- What chance does: fewer than three seeds give no interval worth the name."
         )
     return "\n".join(lines)
+
+
+def _edges(view: RunView) -> Iterator[bool]:
+    """Yield for each length of each child's controls whether the best rate is at an edge."""
+    controls = [stage for stage in view.stages if stage.kind == "control"]
+    for answered in sorted({(each.control_of, each.control_compute) for each in controls}):
+        rates = {
+            _peak(each): end
+            for each in controls
+            if (each.control_of, each.control_compute) == answered
+            and (end := final_loss(each)) is not None
+        }
+        yield min(rates, key=rates.__getitem__) in (min(rates), max(rates))
 
 
 def main() -> None:

@@ -52,9 +52,10 @@ def told(study: dict[str, Any]) -> str:
     ]
     if study["continued"] is not None:
         other = study["continued"]["loss"]["mean"]
+        child = study["continued"]["name"].partition(".continued-")[2]
         end = "no bigger model was needed yet" if other < loss else "the bigger model was worth it"
         sentences.append(
-            "The parent trained on instead, with as much compute as parent and child together, "
+            f"The parent trained on instead, with as much compute as `{child}` and its parent, "
             f"ended at {other:.3f}: at this size and length, {end}."
         )
     return " ".join(sentences)
