@@ -14,11 +14,12 @@ from typing import Any, get_args
 import torch
 from shapes import shape
 
+from growlm.model.activations import CUDA, Load
 from growlm.model.config import GPTConfig
 from growlm.model.gpt import GPT
 from growlm.model.init import initialize
 from growlm.model.loss import CHUNK_TOKENS
-from growlm.model.memory import CUDA, Load, Moments, Setup, needs
+from growlm.model.memory import Moments, Setup, needs
 from growlm.model.recompute import MODES, Checkpointing
 from growlm.optim.adamw import AdamWSettings, adamw
 from growlm.training.device import compile_layers, describe, settled_kernel

@@ -6,7 +6,7 @@ import pytest
 
 from growlm import checkpoint
 from growlm.base.errors import RecipeError
-from growlm.model.memory import CPU, CUDA
+from growlm.model.activations import CPU, CUDA
 from growlm.pipeline.open import plan_of
 from growlm.pipeline.recomputing import checkpointing_words, layers_of
 from growlm.pipeline.viewing import _hyperparameters

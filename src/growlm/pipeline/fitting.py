@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from growlm.base.errors import RecipeError
+from growlm.model.activations import Load, within
 from growlm.model.loss import CHUNK_TOKENS
-from growlm.model.memory import Load, Moments, Needs, Setup, Sharding, needs, within
+from growlm.model.memory import Moments, Needs, Setup, Sharding, needs
 from growlm.pipeline.recomputing import NUMBERS, layers_of
 from growlm.pipeline.stageplan import StagePlan
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from growlm.base.errors import RecipeError
 from growlm.base.units import format_bytes
-from growlm.model.memory import CPU, CUDA, Load, Numbers, layers_within, within
+from growlm.model.activations import CPU, CUDA, Load, Numbers, layers_within, within
 from growlm.model.recompute import Checkpointing
 from growlm.pipeline.stageplan import StagePlan
 
