@@ -1,8 +1,8 @@
 """Puts a finished study into the pages that show it: the README opens with its figure.
 
-``python tools/opening.py runs/study-cpu`` after ``growlm study recipes/study-cpu.toml`` copies the
-study's page, picture and figures to ``benchmarks/results``, names the command and the commit there,
-and writes what stands between the marks ``<!-- study -->``. ``--aside`` leaves those as they are.
+``python tools/opening.py runs/study-cpu --beside runs/study-long`` after ``growlm study`` on both
+recipes copies their pages, pictures and figures to ``benchmarks/results``, names command and commit
+there, and writes what stands between the marks ``<!-- study -->``.
 """
 
 import argparse
@@ -31,34 +31,62 @@ def share(estimate: dict[str, float]) -> str:
     return f"{mean:.0f} % [{low:.0f}, {high:.0f}]"
 
 
-def told(study: dict[str, Any]) -> str:
-    """Return what a study found, in a few sentences: its best arm, and the parent trained on."""
+def best_of(study: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return the way to grow that saved the most with the parent charged, and of how many."""
     known = [
         each
         for each in study["results"]
         if each["accounts"][0]["saved"] is not None and RANDOM not in each["arm"]["differs"]
     ]
-    best = max(known, key=lambda each: each["accounts"][0]["saved"]["mean"])
+    return max(known, key=lambda each: each["accounts"][0]["saved"]["mean"]), len(known)
+
+
+def told(study: dict[str, Any]) -> str:
+    """Return what a study found, in a few sentences: its best arm, and the parent trained on."""
+    best, ways = best_of(study)
     charged, *_, free = (each["saved"] for each in best["accounts"])
-    loss, name = best["loss"]["mean"], best["arm"]["name"]
-    of = study["title"].partition(": ")[2]
     beyond = ", by a law that is read beyond the longest control" if best["extrapolated"] else ""
     sentences = [
-        f"Validation loss against training compute: {of}, {len(study['seeds'])} seeds. Grey: "
-        "training from scratch, each length at the best of its learning rates. The best of "
-        f"{len(known)} ways to grow (`{name}`) saved {share(charged)} of the compute with the "
-        f"parent charged, and {share(free)} with the parent free{beyond}; its final loss is "
-        f"{loss:.3f}."
+        f"Validation loss against training compute: {subject(study)}, {len(study['seeds'])} seeds. "
+        "Grey: training from scratch, each length at the best of its learning rates. The best of "
+        f"{ways} ways to grow (`{best['arm']['name']}`) saved {share(charged)} of the compute with "
+        f"the parent charged, and {share(free)} with the parent free{beyond}."
     ]
     if study["continued"] is not None:
-        other = study["continued"]["loss"]["mean"]
-        child = study["continued"]["name"].partition(".continued-")[2]
-        end = "no bigger model was needed yet" if other < loss else "the bigger model was worth it"
         sentences.append(
-            f"The parent trained on instead, with as much compute as `{child}` and its parent, "
-            f"ended at {other:.3f}: at this size and length, {end}."
+            f"The parent trained on instead, with as much compute as `{child_of(study)}` and its "
+            f"parent, ended {apart(study)}."
         )
     return " ".join(sentences)
+
+
+def subject(study: dict[str, Any]) -> str:
+    """Return what a study is about: what stands behind the colon of its title."""
+    return study["title"].partition(": ")[2]
+
+
+def child_of(study: dict[str, Any]) -> str:
+    """Return the child that the parent trained on stands beside."""
+    return study["continued"]["name"].partition(".continued-")[2]
+
+
+def apart(study: dict[str, Any]) -> str:
+    """Return by how much the parent trained on ended lower or higher than its child."""
+    behind = study["continued"]["behind"]["mean"]
+    return f"{abs(behind):.2f} nats {'lower' if behind < 0 else 'higher'} than that child"
+
+
+def beside(study: dict[str, Any], results: str) -> str:
+    """Return a sentence on another study."""
+    best, _ = best_of(study)
+    charged, *_, free = (each["saved"] for each in best["accounts"])
+    more = "" if study["continued"] is None else f"; the parent trained on ended {apart(study)}"
+    where, _, what = study["title"].partition(": ")
+    at = where.removeprefix("What growing saves").strip() or "elsewhere"
+    return (
+        f"{at[0].upper()}{at[1:]} ([{what}]({results}/{study['name']}.md)) the best saved "
+        f"{share(charged)} charged and {share(free)} free{more}."
+    )
 
 
 def head() -> str:
@@ -80,33 +108,42 @@ def keep(folder: Path, name: str) -> None:
     page.write_text(text.replace("\n\n![", f"\n\n{by}\n\n![", 1), encoding="utf-8")
 
 
-def block(study: dict[str, Any], results: str) -> str:
-    """Return what a page shows of a study."""
+def block(study: dict[str, Any], other: dict[str, Any] | None, results: str) -> str:
+    """Return what a page shows of a study, and of another beside it."""
     name = study["name"]
-    words = (
-        f"{told(study)} [All of it]({results}/{name}.md), written by "
-        f"`growlm study recipes/{name}.toml`."
-    )
+    words = [
+        told(study),
+        f"[All of it]({results}/{name}.md), written by `growlm study recipes/{name}.toml` on text "
+        "that you bring.",
+        *([] if other is None else [beside(other, results)]),
+    ]
     return (
         "<!-- study -->\n"
         f"![Final validation loss against training compute]({results}/{name}.png)\n\n"
-        f"{fill(words, 100, break_long_words=False, break_on_hyphens=False)}\n"
+        f"{fill(' '.join(words), 100, break_long_words=False, break_on_hyphens=False)}\n"
         "<!-- /study -->"
     )
 
 
+def findings(folder: Path) -> dict[str, Any]:
+    """Return what a finished study's folder says, and keep its files with the results."""
+    study: dict[str, Any] = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    keep(folder, study["name"])
+    return study
+
+
 def main() -> None:
-    """Copy a study's files, and write the pages."""
+    """Copy the studies' files, and write the pages."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the study's")
-    parser.add_argument("--aside", action="store_true", help="leave the opening pages as they are")
+    parser.add_argument("folder", type=Path, help="of the study that the pages open with")
+    parser.add_argument("--beside", type=Path, help="the folder of another, told in a sentence")
     options = parser.parse_args()
-    study = json.loads((options.folder / "study.json").read_text(encoding="utf-8"))
-    keep(options.folder, study["name"])
-    for place, results in () if options.aside else PAGES.items():
+    study = findings(options.folder)
+    other = None if options.beside is None else findings(options.beside)
+    for place, results in PAGES.items():
         before, _, rest = place.read_text(encoding="utf-8").partition("<!-- study -->")
         after = rest.partition("<!-- /study -->")[2]
-        place.write_text(f"{before}{block(study, results)}{after}", encoding="utf-8")
+        place.write_text(f"{before}{block(study, other, results)}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
