@@ -47,10 +47,11 @@ def told(study: dict[str, Any]) -> str:
     charged, *_, free = (each["saved"] for each in best["accounts"])
     beyond = ", by a law that is read beyond the longest control" if best["extrapolated"] else ""
     sentences = [
-        f"Validation loss against training compute: {subject(study)}, {len(study['seeds'])} seeds. "
-        "Grey: training from scratch, each length at the best of its learning rates. The best of "
-        f"{ways} ways to grow (`{best['arm']['name']}`) saved {share(charged)} of the compute with "
-        f"the parent charged, and {share(free)} with the parent free{beyond}."
+        f"Validation loss against training compute {where(study)}: {what(study)}, "
+        f"{len(study['seeds'])} seeds. Grey: training from scratch, each length at the best of its "
+        f"learning rates. The best of {ways} ways to grow (`{best['arm']['name']}`) "
+        f"saved {share(charged)} of the compute with the parent charged, and {share(free)} with "
+        f"the parent free{beyond}."
     ]
     if study["continued"] is not None:
         sentences.append(
@@ -60,8 +61,13 @@ def told(study: dict[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def subject(study: dict[str, Any]) -> str:
-    """Return what a study is about: what stands behind the colon of its title."""
+def where(study: dict[str, Any]) -> str:
+    """Return what a study's title says before its colon, as "at 20 tokens for each parameter"."""
+    return study["title"].partition(": ")[0].removeprefix("What growing saves ")
+
+
+def what(study: dict[str, Any]) -> str:
+    """Return what it says behind the colon, as "children of 0.1M parameters"."""
     return study["title"].partition(": ")[2]
 
 
@@ -81,10 +87,9 @@ def beside(study: dict[str, Any], results: str) -> str:
     best, _ = best_of(study)
     charged, *_, free = (each["saved"] for each in best["accounts"])
     more = "" if study["continued"] is None else f"; the parent trained on ended {apart(study)}"
-    where, _, what = study["title"].partition(": ")
-    at = where.removeprefix("What growing saves").strip() or "elsewhere"
+    at = where(study)
     return (
-        f"{at[0].upper()}{at[1:]} ([{what}]({results}/{study['name']}.md)) the best saved "
+        f"{at[0].upper()}{at[1:]} ([{what(study)}]({results}/{study['name']}.md)) the best saved "
         f"{share(charged)} charged and {share(free)} free{more}."
     )
 
