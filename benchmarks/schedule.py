@@ -21,7 +21,7 @@ from growlm.report.curves import final_loss
 from growlm.report.interval import interval
 from growlm.report.law import Point, between
 from growlm.report.view import RunView, StageView
-from growlm.report.words import code, number, share, table
+from growlm.report.words import code, flops, number, share, table
 
 PLATEAU = ("plateau", "plateau-long")
 """The controls on a plateau, by length."""
@@ -59,7 +59,7 @@ def rows(
             pairs = [
                 (point, between(seed, point.loss)) for point, seed in zip(own, side, strict=True)
             ]
-            known = [1 - point.compute / flops for point, flops in pairs if flops is not None]
+            known = [1 - point.compute / needed for point, needed in pairs if needed is not None]
             beyond = any(point.loss < seed[-1].loss for point, seed in zip(own, side, strict=True))
             cells.append(_said(known) + (", extrapolated" if beyond else ""))
         yield cells
@@ -86,7 +86,7 @@ def page(options: argparse.Namespace) -> str:
     down = [ends(view, lines) for view in studied]
     flat = [ends(view, PLATEAU) for view in plateaus]
     controls = [
-        [f"{at[0].compute:.3e}", kind, ", ".join(number(point.loss, 4) for point in at)]
+        [flops(at[0].compute), kind, ", ".join(number(point.loss, 4) for point in at)]
         for kind, seeds in (("down from the first step on", down), ("a plateau for half", flat))
         for at in zip(*seeds, strict=True)
     ]
