@@ -512,7 +512,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path, help="recipes/replica.toml, or another of its kind")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--peak-lr", type=float, nargs="+", default=[2e-3, 4e-3, 8e-3])
     parser.add_argument("--scale", type=float, default=1.0, help="of all tokens and warm-ups")
     parser.add_argument("--texts", nargs="+", metavar="NAME=PATTERN", help="files to train on")
