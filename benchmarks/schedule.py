@@ -11,12 +11,9 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from recorded import view_of
 from setting import commit, today
 
-from growlm.base.version import VERSION
-from growlm.pipeline.events import Stop
-from growlm.pipeline.open import recorded_run
-from growlm.pipeline.viewing import run_view
 from growlm.report.curves import final_loss
 from growlm.report.interval import interval
 from growlm.report.law import Point, between
@@ -25,12 +22,6 @@ from growlm.report.words import code, flops, number, share, table
 
 PLATEAU = ("plateau", "plateau-long")
 """The controls on a plateau, by length."""
-
-
-def view_of(folder: Path) -> RunView:
-    """Return what a run's log shows."""
-    run = recorded_run(folder, stop=Stop(), version=VERSION)
-    return run_view(run.plan, run.folder, version=VERSION)
 
 
 def ends(view: RunView, names: Sequence[str]) -> list[Point]:

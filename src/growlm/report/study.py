@@ -10,6 +10,7 @@ from growlm.report.curves import final_loss
 from growlm.report.interval import Interval, interval
 from growlm.report.law import Point, between, fit_law, merge
 from growlm.report.ledger import SAME_COMPUTE, ScratchCompute, saving
+from growlm.report.training_notes import lineage
 from growlm.report.view import RunView, StageView
 
 
@@ -169,20 +170,11 @@ def validation_share(views: Sequence[RunView], design: Design, *, tokens: int) -
     """
     shares: list[float] = []
     for view in views:
-        named = {stage.name: stage for stage in view.stages}
-        for stage in (named[arm.name] for arm in design.arms if arm.name in named):
-            line = _lineage(stage, named)
+        for stage in (stage for arm in design.arms if (stage := _named(view, arm.name))):
+            line = lineage(view, stage) or [stage]
             passes = math.fsum(len(each.validation) * each.flops_per_token for each in line)
             shares.append(tokens / 3 * passes / (stage.flops_before + stage.flops))
     return max(shares, default=None)
-
-
-def _lineage(stage: StageView, named: Mapping[str, StageView]) -> list[StageView]:
-    """Return a stage and its parents of the same run."""
-    line = [stage]
-    while (parent := named.get(line[-1].parent or "")) is not None:
-        line.append(parent)
-    return line
 
 
 def _best(view: RunView, design: Design) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from growlm.base.units import format_seconds
 from growlm.report.interval import Interval
+from growlm.report.ledger import saving
 from growlm.report.ledger_tables import BASES
 from growlm.report.study import Findings, Result, Saved
 from growlm.report.view import RunView
@@ -119,7 +120,7 @@ def _speedup(saved: Interval | None) -> str:
     """Return the speed-up that a mean share saved is the same as."""
     if saved is None or saved.mean >= 1:
         return NOTHING
-    return share(saved.mean / (1 - saved.mean))
+    return share(saving(1 - saved.mean, scratch=1.0).speedup)
 
 
 def _basis(result: Result) -> str:
