@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from growlm.base.errors import RecipeError
-from growlm.recipe.grid import for_seed, spread
+from growlm.recipe.grid import Trial, for_seed, spread
 from growlm.recipe.study import Grid, Study
 
 VALUES: dict[str, Any] = tomllib.loads("""
@@ -49,6 +49,11 @@ def made(*grids: Grid, **changes: Any):
     return {stage["name"]: stage for stage in stages}, design
 
 
+def trial(compute: float, rate: float) -> Trial:
+    name = f"scratch-x{compute:g}-lr{rate:g}"
+    return Trial(name=name, compute=compute, peak_lr=rate)
+
+
 def test_a_study_without_a_grid_tunes_the_control_and_trains_the_parent_on():
     stages, design = made()
     assert list(stages)[:3] == ["base", "grown", "base.continued-grown"]
@@ -56,7 +61,7 @@ def test_a_study_without_a_grid_tunes_the_control_and_trains_the_parent_on():
     assert design.continued == "base.continued-grown"
     assert stages["base.continued-grown"]["grow"]["layers"] == 1
     assert list(design.controls) == [0.5, 1.0, 2.0]
-    assert design.names(0.5) == tuple(f"scratch-x0.5-lr{rate:g}" for rate in RATES)
+    assert design.controls[0.5] == tuple(trial(0.5, rate) for rate in RATES)
     control = stages["scratch-x2-lr0.004"]
     assert (control["control"], control["optimizer"]) == (
         {"of": "grown", "compute": 2.0},
@@ -143,20 +148,20 @@ def test_a_name_that_would_be_too_long_ends_in_a_digest():
 
 def test_all_but_the_controls_take_the_rate_they_are_given():
     stages, design = made()
-    rates = {0.5: 1e-3, 1.0: 2e-3, 2.0: 4e-3}
-    assert design.peak_lr(rates) == 2e-3
-    recipe = for_seed(VALUES, list(stages.values()), design, seed=1, rates=rates, peak_lr=2e-3)
+    best = {0.5: trial(0.5, 1e-3), 1.0: trial(1.0, 2e-3), 2.0: trial(2.0, 4e-3)}
+    assert design.peak_lr(best) == 2e-3
+    recipe = for_seed(VALUES, list(stages.values()), design, seed=1, best=best, peak_lr=2e-3)
     found = {each["name"]: each.get("optimizer", {}).get("peak_lr") for each in recipe["stage"]}
     assert {found[name] for name in ("base", "grown", "base.continued-grown")} == {2e-3}
     assert {found[name] for name in design.controlled() if name in found} == set(RATES)
-    assert made(stages_lr="own")[1].peak_lr(rates) is None
+    assert made(stages_lr="own")[1].peak_lr(best) is None
 
 
 def test_only_one_control_of_each_compute_is_left_once_it_is_tuned():
     stages, design = spread(VALUES, study())
-    all_of_them = for_seed(VALUES, stages, design, seed=1, rates=None)
-    rates = {0.5: 4e-3, 1.0: 2e-3, 2.0: 1e-3}
-    tuned = for_seed(VALUES, stages, design, seed=2, rates=rates)
+    all_of_them = for_seed(VALUES, stages, design, seed=1, best=None)
+    best = {0.5: trial(0.5, 4e-3), 1.0: trial(1.0, 2e-3), 2.0: trial(2.0, 1e-3)}
+    tuned = for_seed(VALUES, stages, design, seed=2, best=best)
     assert (len(all_of_them["stage"]), all_of_them["seed"]) == (12, 1)
     assert (tuned["name"], tuned["seed"], "study" in tuned) == ("x", 2, False)
     assert [stage["name"] for stage in tuned["stage"]][3:] == [

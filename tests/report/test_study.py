@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from growlm.recipe.grid import Arm, Design
+from growlm.recipe.grid import Arm, Design, Trial
 from growlm.report.interval import interval
-from growlm.report.study import best_rates, control_points, findings, validation_share
+from growlm.report.study import best_controls, control_points, findings, validation_share
 
 RATES = (1e-3, 2e-3, 4e-3)
 BEST = {0.5: 4e-3, 1.0: 2e-3, 2.0: 1e-3}
@@ -16,7 +16,11 @@ DESIGN = Design(
     arms=(Arm(name="grown", differs=""), Arm(name="stacked", differs="grow.depth = stack")),
     continued="continued",
     controls={
-        compute: {rate: f"scratch-x{compute:g}-lr{rate:g}" for rate in RATES} for compute in BEST
+        compute: tuple(
+            Trial(name=f"scratch-x{compute:g}-lr{rate:g}", compute=compute, peak_lr=rate)
+            for rate in RATES
+        )
+        for compute in BEST
     },
     children=2,
     tuned_anew=False,
@@ -45,15 +49,15 @@ def seeded(run):
         controls = [
             ended(
                 scratch,
-                law(compute) + 0.1 * abs(math.log2(rate / best[compute])),
-                name=name,
-                control_compute=compute,
-                flops=compute * unit,
-                seconds=compute * 100.0,
+                law(trial.compute) + 0.1 * abs(math.log2(trial.peak_lr / best[trial.compute])),
+                name=trial.name,
+                control_compute=trial.compute,
+                flops=trial.compute * unit,
+                seconds=trial.compute * 100.0,
             )
-            for compute, rates in DESIGN.controls.items()
-            for rate, name in rates.items()
-            if not tuned or rate == best[compute]
+            for tried in DESIGN.controls.values()
+            for trial in tried
+            if not tuned or trial.peak_lr == best[trial.compute]
         ]
         arms = [
             ended(grown, loss, name=arm.name) for arm, loss in zip(DESIGN.arms, losses, strict=True)
@@ -75,7 +79,8 @@ def views(seeded):
 
 
 def test_the_control_of_each_compute_is_its_best_learning_rate(views):
-    assert best_rates(views[0], DESIGN) == BEST
+    best = best_controls(views[0], DESIGN)
+    assert {compute: trial.peak_lr for compute, trial in best.items()} == BEST
 
 
 def test_savings_are_those_of_the_law_with_the_interval_of_the_seeds(views):

@@ -26,11 +26,11 @@ from growlm.pipeline.plan import Plan, plan
 from growlm.pipeline.run import Run, cautioned, prepare, train_alone
 from growlm.pipeline.stageplan import StagePlan
 from growlm.pipeline.viewing import run_view
-from growlm.recipe.grid import Design, for_seed, spread
+from growlm.recipe.grid import Design, Trial, for_seed, spread
 from growlm.recipe.read import validated, values_of
 from growlm.recipe.toml import toml
 from growlm.report import study_chart, study_tables
-from growlm.report.study import best_rates, control_points, findings, validation_share
+from growlm.report.study import best_controls, control_points, findings, validation_share
 from growlm.report.study_tables import Told
 from growlm.report.view import RunView
 from growlm.runlog import Step, read
@@ -46,12 +46,12 @@ TIMED_PASSES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """The learning rates of one seed's run."""
+    """What the controls of one seed's run are, and how all else is trained."""
 
-    controls: Mapping[float, float] | None = None
-    """Of the control of each compute; None where all are tried."""
+    controls: Mapping[float, Trial] | None = None
+    """By compute; None where all are tried."""
     others: float | None = None
-    """Of every other stage; None where each keeps its own."""
+    """Learning rate of every other stage; None where each keeps its own."""
 
 
 UNTUNED = Tuned()
@@ -87,7 +87,7 @@ class Study:
             self.stages,
             self.design,
             seed=seed,
-            rates=tuned.controls,
+            best=tuned.controls,
             peak_lr=tuned.others,
         )
 
@@ -105,8 +105,8 @@ class Study:
         return RunFolder(path=self.path / f"seed-{seed}")
 
     def plans(self) -> list[tuple[Plan, RunFolder]]:
-        """Return each run's plan, where not yet tuned with the first learning rate of each."""
-        first = {compute: next(iter(tried)) for compute, tried in self.design.controls.items()}
+        """Return each run's plan, where not yet tuned with the first try of each compute."""
+        first = {compute: tried[0] for compute, tried in self.design.controls.items()}
         later = UNTUNED if self.design.tuned_anew else Tuned(controls=first)
         return [
             (self.plan(seed, later if at else UNTUNED), self.folder(seed))
@@ -216,7 +216,7 @@ def _check(study: Study) -> None:
 
 def _check_shapes(planned: Plan, design: Design) -> None:
     """Refuse arms that do not end at the shape of the controls, which are everybody's."""
-    wanted = planned.stage(next(iter(next(iter(design.controls.values())).values())))
+    wanted = planned.stage(next(iter(design.controlled())))
     for arm in design.arms:
         stage = planned.stage(arm.name)
         mine, theirs = _shape(stage), _shape(wanted)
@@ -336,16 +336,16 @@ def _timed(stage: StagePlan) -> float:
 def carry_out(study: Study) -> Iterator[Event]:
     """Carry a study out, seed by seed; what is done already is skipped.
 
-    The first seed tries every learning rate of the controls; the others take the best, unless each
-    tries them all. Stages that are no controls train at the first seed's best, where they follow.
+    The first seed tries all that may be a control; the others take the best, unless each tries
+    all. Stages that are no controls train at the rate of the first seed's best, where they follow.
     """
     yield Notice(text=outlook(study).words())
-    rates = yield from _tune(study)
-    others = study.design.peak_lr(rates)
+    best = yield from _tune(study)
+    others = study.design.peak_lr(best)
     views: list[RunView] = []
     for seed in study.seeds:
         known = bool(views) and not study.design.tuned_anew
-        tuned = Tuned(controls=rates if known else None, others=others)
+        tuned = Tuned(controls=best if known else None, others=others)
         if views:
             yield Notice(text=outlook(study).words())
         with _opened(study, seed, tuned) as run:
@@ -361,15 +361,15 @@ def carry_out(study: Study) -> Iterator[Event]:
         yield Done(step="study", seconds=seconds, result=", ".join(map(str, written)))
 
 
-def _tune(study: Study) -> Generator[Event, None, dict[float, float]]:
-    """Train every control of the first seed, and return the best learning rate of each compute."""
+def _tune(study: Study) -> Generator[Event, None, dict[float, Trial]]:
+    """Train all that the first seed tries from scratch, and return the best of each compute."""
     seed = study.seeds[0]
     controls = study.design.controlled()
     with _opened(study, seed, UNTUNED) as run:
         yield from cautioned(run, run.plan.stages)  # what the others should be told is the same
         yield from _prepared(run, seed)
         yield from _trained(run, seed, (s for s in run.plan.stages if s.name in controls))
-        return best_rates(run_view(run.plan, run.folder, version=study.version), study.design)
+        return best_controls(run_view(run.plan, run.folder, version=study.version), study.design)
 
 
 @contextmanager

@@ -37,36 +37,43 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One try at being a control: the best of those of a compute is one."""
+
+    name: str
+    """Its stage."""
+    compute: float
+    peak_lr: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
     """Which stage of a study's runs is what."""
 
     arms: tuple[Arm, ...]
     continued: str | None
     """The parent trained on, if it is."""
-    controls: Mapping[float, Mapping[float, str]]
-    """By compute and peak learning rate, the control's name."""
+    controls: Mapping[float, tuple[Trial, ...]]
+    """All that is tried from scratch, by compute."""
     children: int
     """Children that share a parent between charged and free."""
     tuned_anew: bool
-    """Whether every seed tries every learning rate."""
+    """Whether every seed tries all of them."""
     follows: bool
     """Whether all other stages train at the best learning rate of the control."""
 
     def controlled(self) -> frozenset[str]:
         """Return the names of all controls."""
-        return frozenset(name for tried in self.controls.values() for name in tried.values())
+        return frozenset(trial.name for tried in self.controls.values() for trial in tried)
 
-    def peak_lr(self, rates: Mapping[float, float]) -> float | None:
+    def peak_lr(self, best: Mapping[float, Trial]) -> float | None:
         """Return the learning rate of all but the controls, where they follow them.
 
         Args:
-            rates: The best of each compute.
+            best: The control of each compute.
         """
-        return rates[min(rates, key=lambda each: abs(math.log(each)))] if self.follows else None
-
-    def names(self, compute: float) -> tuple[str, ...]:
-        """Return the controls of one compute."""
-        return tuple(self.controls[compute].values())
+        nearest = min(best, key=lambda compute: abs(math.log(compute)))
+        return best[nearest].peak_lr if self.follows else None
 
 
 def spread(values: Mapping[str, Any], study: Study) -> tuple[list[Table], Design]:
@@ -100,23 +107,19 @@ def spread(values: Mapping[str, Any], study: Study) -> tuple[list[Table], Design
     continued = _continued(grown, own) if study.continued else None
     if continued is not None:
         stages[continued["name"]] = continued
-    tried = {
-        compute: {rate: _tuned(control, compute, rate) for rate in study.peak_lr}
-        for compute in study.compute
-    }
+    trials = [_tried(control, compute, rate) for compute in study.compute for rate in study.peak_lr]
     design = Design(
         arms=tuple(arms),
         continued=continued["name"] if continued else None,
         controls={
-            compute: {rate: stage["name"] for rate, stage in rates.items()}
-            for compute, rates in tried.items()
+            compute: tuple(trial for trial, _ in trials if trial.compute == compute)
+            for compute in study.compute
         },
         children=study.children,
         tuned_anew=study.tuned == "every",
         follows=study.stages_lr == "control",
     )
-    controls = [stage for rates in tried.values() for stage in rates.values()]
-    return [*stages.values(), *controls], design
+    return [*stages.values(), *(stage for _, stage in trials)], design
 
 
 def for_seed(
@@ -125,7 +128,7 @@ def for_seed(
     design: Design,
     *,
     seed: int,
-    rates: Mapping[float, float] | None,
+    best: Mapping[float, Trial] | None,
     peak_lr: float | None = None,
 ) -> Table:
     """Return the recipe of one seed's run: an ordinary recipe, in which nothing is left to vary.
@@ -135,16 +138,12 @@ def for_seed(
         stages: All of its stages.
         design: Which of them is what.
         seed: The seed.
-        rates: The learning rate of the control of each compute; all that are tried when None.
+        best: The control of each compute; all that is tried when None.
         peak_lr: The learning rate of all other stages; their own when None.
     """
-    left_out = {
-        name
-        for compute, tried in design.controls.items()
-        for rate, name in tried.items()
-        if rates is not None and rates[compute] != rate
-    }
     controls = design.controlled()
+    chosen = controls if best is None else {trial.name for trial in best.values()}
+    left_out = controls - chosen
     kept = [
         stage if stage["name"] in controls or peak_lr is None else _at(stage, peak_lr)
         for stage in stages
@@ -257,10 +256,10 @@ def _continued(grown: Table, own: Sequence[Table]) -> Table | None:
     return {**deepcopy(grown), "name": name, "grow": grow}
 
 
-def _tuned(control: Table, compute: float, rate: float) -> Table:
-    """Return a control of one compute at one learning rate."""
+def _tried(control: Table, compute: float, rate: float) -> tuple[Trial, Table]:
+    """Return a control of one compute at one learning rate, and its stage."""
     made = deepcopy(control)
     made["control"]["compute"] = compute
     made["optimizer"]["peak_lr"] = rate
     made["name"] = f"{control['name']}-x{compute:g}-lr{rate:g}"
-    return made
+    return Trial(name=made["name"], compute=compute, peak_lr=rate), made

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from growlm.recipe.grid import Arm, Design
+from growlm.recipe.grid import Arm, Design, Trial
 from growlm.report.accounts import Account, account
 from growlm.report.curves import final_loss
 from growlm.report.interval import Interval, interval
@@ -67,7 +67,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """A control at one learning rate."""
+    """What was tried from scratch, and whether it is a control."""
 
     compute: float
     """Multiple of what the grown stage of the recipe and its parents took."""
@@ -109,8 +109,8 @@ class Findings:
     seconds: float
 
 
-def best_rates(view: RunView, design: Design) -> dict[float, float]:
-    """Return the learning rate of the best finished control of each compute.
+def best_controls(view: RunView, design: Design) -> dict[float, Trial]:
+    """Return the control of each compute: the best that finished of what was tried.
 
     Args:
         view: A run that trained all of them.
@@ -118,8 +118,8 @@ def best_rates(view: RunView, design: Design) -> dict[float, float]:
     """
     losses = _losses(view)
     return {
-        compute: min(rates, key=lambda rate: losses.get(rates[rate], math.inf))
-        for compute, rates in design.controls.items()
+        compute: min(tried, key=lambda trial: losses.get(trial.name, math.inf))
+        for compute, tried in design.controls.items()
     }
 
 
@@ -179,8 +179,7 @@ def validation_share(views: Sequence[RunView], design: Design, *, tokens: int) -
 
 def _best(view: RunView, design: Design) -> list[str]:
     """Return the names of a run's best controls, by compute."""
-    rates = best_rates(view, design)
-    return [design.controls[compute][rate] for compute, rate in sorted(rates.items())]
+    return [trial.name for _, trial in sorted(best_controls(view, design).items())]
 
 
 def _named(view: RunView, name: str) -> StageView | None:
@@ -316,21 +315,21 @@ def _scratch_seconds(found: Account) -> float | None:
 
 def _tried(views: Sequence[RunView], design: Design, best: set[str]) -> list[Tried]:
     rows: list[Tried] = []
-    for compute, rates in design.controls.items():
-        for rate, name in rates.items():
-            stages = [stage for view in views if (stage := _named(view, name)) is not None]
-            losses = [loss for stage in stages if (loss := final_loss(stage)) is not None]
-            if losses:
-                rows.append(
-                    Tried(
-                        compute=compute,
-                        flops=stages[0].flops,
-                        peak_lr=rate,
-                        losses=tuple(losses),
-                        best=name in best,
-                        at_edge=name in best and rate in (min(rates), max(rates)),
-                    )
+    for trial in (trial for tried in design.controls.values() for trial in tried):
+        stages = [stage for view in views if (stage := _named(view, trial.name)) is not None]
+        losses = [loss for stage in stages if (loss := final_loss(stage)) is not None]
+        rates = [other.peak_lr for other in design.controls[trial.compute]]
+        if losses:
+            rows.append(
+                Tried(
+                    compute=trial.compute,
+                    flops=stages[0].flops,
+                    peak_lr=trial.peak_lr,
+                    losses=tuple(losses),
+                    best=trial.name in best,
+                    at_edge=trial.name in best and trial.peak_lr in (min(rates), max(rates)),
                 )
+            )
     return rows
 
 
