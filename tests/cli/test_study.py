@@ -9,6 +9,7 @@ import tomllib
 import pytest
 
 from growlm.base.errors import Stopped
+from growlm.optim.schedule import WarmupStableDecay
 from growlm.pipeline import studying, viewing
 from growlm.pipeline.events import Stop
 from growlm.pipeline.run import train_alone
@@ -50,6 +51,8 @@ def pretended(run, stage):
         return
     steps, controlled = stage.pace.steps, stage.origin.control_of is not None
     loss = 2 + 3e4 * stage.flops**-0.5 + abs(stage.optimizer.peak_lr - 1e-2) * controlled
+    if controlled and isinstance(stage.schedule, WarmupStableDecay):
+        loss -= 0.5
     log = Writer(folder.log(stage.name))
     for step in range(1, steps + 1):
         log.write(
@@ -219,6 +222,28 @@ def test_where_every_seed_is_tuned_each_tries_all_rates(growlm, words, trained):
     assert len(tried) == 9
 
 
+PLATEAU = """schedule = [
+  { kind = "linear", warmup_steps = 2 },
+  { kind = "warmup-stable-decay", warmup_steps = 2, decay_share = 0.5 },
+]
+[[study.grid]]
+stage = "grown"
+values = { "grow.depth" """
+
+
+def test_a_schedule_that_is_better_from_scratch_goes_on(growlm, words, edit, trained):
+    edit(words[1], '[[study.grid]]\nstage = "grown"\nvalues = { "grow.depth" ', PLATEAU)
+    assert growlm(*words, "--set", "study.grid=[]").returncode == 0
+    tried = [name for seed, name in trained if seed == 1 and name.startswith("scratch")]
+    assert len(tried) == 18
+    assert [name for seed, name in trained if seed == 2 and name.startswith("scratch")] == [
+        f"scratch-x{compute}-lr0.01.kind-warmup-stable-decay.decay_share-0.5"
+        for compute in ("0.5", "1", "2")
+    ]
+    page = (words[3] / "study.md").read_text(encoding="utf-8")
+    assert "| kind = warmup-stable-decay, warmup\\_steps = 2, decay\\_share = 0.5 | 0.01 |" in page
+
+
 @pytest.mark.usefixtures("trained")
 def test_a_run_of_a_study_is_an_ordinary_run(growlm, words, monkeypatch):
     real = {"base", "grown"}
@@ -259,6 +284,11 @@ def test_a_run_of_a_study_is_an_ordinary_run(growlm, words, monkeypatch):
             "got 'grown.optimizer_state-asymmetric', which is 'grown'. Try removing one of its",
         ),
         ("[0.6]", "[0.01]", "stage.base.share-0.01: expected"),
+        (
+            "peak_lr = [5e-3, 1e-2, 2e-2]",
+            'peak_lr = [5e-3, 1e-2, 2e-2]\nschedule = [{ kind = "resume" }]',
+            "got 'resume', which goes on with a parent's",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_runs(

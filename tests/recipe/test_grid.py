@@ -5,6 +5,7 @@ import pytest
 
 from growlm.base.errors import RecipeError
 from growlm.recipe.grid import Trial, for_seed, spread
+from growlm.recipe.optimizer import Linear, WarmupStableDecay
 from growlm.recipe.study import Grid, Study
 
 VALUES: dict[str, Any] = tomllib.loads("""
@@ -30,6 +31,7 @@ name = "scratch"
 control = { of = "grown" }
 batch = 100
 optimizer = { peak_lr = 1e-2 }
+schedule = { kind = "linear", warmup_steps = 5 }
 """)
 RATES = (1e-3, 2e-3, 4e-3)
 
@@ -51,7 +53,7 @@ def made(*grids: Grid, **changes: Any):
 
 def trial(compute: float, rate: float) -> Trial:
     name = f"scratch-x{compute:g}-lr{rate:g}"
-    return Trial(name=name, compute=compute, peak_lr=rate)
+    return Trial(name=name, compute=compute, peak_lr=rate, schedule="")
 
 
 def test_a_study_without_a_grid_tunes_the_control_and_trains_the_parent_on():
@@ -155,6 +157,43 @@ def test_all_but_the_controls_take_the_rate_they_are_given():
     assert {found[name] for name in ("base", "grown", "base.continued-grown")} == {2e-3}
     assert {found[name] for name in design.controlled() if name in found} == set(RATES)
     assert made(stages_lr="own")[1].peak_lr(best) is None
+
+
+def test_every_schedule_is_tried_at_every_rate_and_stands_in_place_of_the_controls_own():
+    own = Linear(kind="linear", warmup_steps=5)
+    half = WarmupStableDecay(kind="warmup-stable-decay", warmup_steps=5, decay_share=0.5)
+    stages, design = made(schedule=(own, half))
+    tried = design.controls[2.0]
+    assert [each.name for each in tried] == [
+        *(f"scratch-x2-lr{rate:g}" for rate in RATES),
+        *(f"scratch-x2-lr{rate:g}.kind-warmup-stable-decay.decay_share-0.5" for rate in RATES),
+    ]
+    assert [each.schedule for each in tried[2:4]] == [
+        "kind = linear, warmup_steps = 5",
+        "kind = warmup-stable-decay, warmup_steps = 5, decay_share = 0.5",
+    ]
+    assert [stages[each.name]["schedule"] for each in tried[2:4]] == [
+        {"kind": "linear", "warmup_steps": 5},
+        {"kind": "warmup-stable-decay", "warmup_steps": 5, "decay_share": 0.5},
+    ]
+    assert len(design.controlled()) == 18
+
+
+def test_a_schedule_is_whole_and_takes_nothing_from_the_controls_own():
+    stage = VALUES["stage"][-1]
+    ending = {**stage["schedule"], "final_lr_share": 0.1}
+    values = VALUES | {"stage": [*VALUES["stage"][:-1], stage | {"schedule": ending}]}
+    stages, design = spread(values, study(schedule=(Linear(kind="linear", warmup_steps=5),)))
+    (first, *_) = design.controls[0.5]
+    assert first.name == "scratch-x0.5-lr0.001.final_lr_share-default"
+    (found,) = (each for each in stages if each["name"] == first.name)
+    assert found["schedule"] == {"kind": "linear", "warmup_steps": 5}
+
+
+def test_all_else_takes_the_rate_of_the_best_control_whatever_its_schedule():
+    _, design = made(schedule=(Linear(kind="linear", warmup_steps=5),))
+    best = {compute: tried[1] for compute, tried in design.controls.items()}
+    assert design.peak_lr(best) == RATES[1]
 
 
 def test_only_one_control_of_each_compute_is_left_once_it_is_tuned():

@@ -82,8 +82,22 @@ def test_a_grid_of_learning_rates_asks_for_rates_of_ones_own():
         (
             'control = { of = "grown" }',
             "model = { layers = 1, heads = 2, width = 16 }\ntokens = 512",
-            "expected one stage with a control in a study, which study.compute and study.peak_lr "
+            "expected one stage with a control in a study, which its compute, peak_lr and schedule "
             'vary; got none. Try a stage with control = { of = "..." }.',
+        ),
+        (
+            "[study]",
+            "[study]\nschedule = [\n"
+            '  { kind = "warmup-stable-decay", warmup_steps = 1 },\n'
+            '  { kind = "warmup-stable-decay", warmup_steps = 1, decay_share = 0.2 },\n]',
+            "expected study.schedule to differ from each other; got the same warmup-stable-decay "
+            "twice. Try removing one.",
+        ),
+        (
+            "[study]",
+            '[study]\nschedule = [{ kind = "linaer", warmup_steps = 1 }]',
+            "expected study.schedule.#1.kind to be one of cosine, linear, warmup-stable-decay, "
+            "constant, resume; got 'linaer'. Try linear.",
         ),
     ],
 )

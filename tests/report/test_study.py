@@ -1,6 +1,7 @@
 """What a study finds in hand-made runs whose controls lie on a law that is known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,9 @@ DESIGN = Design(
     continued="continued",
     controls={
         compute: tuple(
-            Trial(name=f"scratch-x{compute:g}-lr{rate:g}", compute=compute, peak_lr=rate)
+            Trial(
+                name=f"scratch-x{compute:g}-lr{rate:g}", compute=compute, peak_lr=rate, schedule=""
+            )
             for rate in RATES
         )
         for compute in BEST
@@ -81,6 +84,29 @@ def views(seeded):
 def test_the_control_of_each_compute_is_its_best_learning_rate(views):
     best = best_controls(views[0], DESIGN)
     assert {compute: trial.peak_lr for compute, trial in best.items()} == BEST
+
+
+def test_the_control_of_each_compute_is_its_best_schedule_too(views):
+    plateau = [
+        replace(trial, name=f"{trial.name}.plateau", schedule="plateau")
+        for trial in DESIGN.controls[1.0]
+    ]
+    design = replace(DESIGN, controls={**DESIGN.controls, 1.0: (*DESIGN.controls[1.0], *plateau)})
+    lower = [
+        ended(stage, law(1.0) - 0.5 + at, name=trial.name)
+        for at, (stage, trial) in enumerate(
+            zip([s for s in views[0].stages if s.control_compute == 1.0], plateau, strict=True)
+        )
+    ]
+    view = views[0].model_copy(update={"stages": (*views[0].stages, *lower)})
+    best = best_controls(view, design)
+    assert (best[1.0], best[2.0].schedule) == (plateau[0], "")
+    told = [each for each in findings([view], design).tried if each.compute == 1.0]
+    assert [(each.schedule, each.best, each.at_edge) for each in told] == [
+        *[("", False, False)] * 3,
+        ("plateau", True, True),
+        *[("plateau", False, False)] * 2,
+    ]
 
 
 def test_savings_are_those_of_the_law_with_the_interval_of_the_seeds(views):

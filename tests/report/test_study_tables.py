@@ -41,7 +41,15 @@ RESULT = Result(
     between=of(0.2, 0.05),
     time=Time(parents=60.0, stage=90.0, scratch=300.0, saved=of(0.5, 0.25)),
 )
-TRIED = Tried(compute=0.5, flops=1e12, peak_lr=2e-3, losses=(4.0, 4.125), best=True, at_edge=False)
+TRIED = Tried(
+    compute=0.5,
+    flops=1e12,
+    peak_lr=2e-3,
+    schedule="",
+    losses=(4.0, 4.125),
+    best=True,
+    at_edge=False,
+)
 FOUND = Findings(
     seeds=(1, 2, 3),
     results=(RESULT,),
@@ -102,13 +110,24 @@ def test_every_learning_rate_that_was_tried_is_told():
     ]
 
 
+def test_schedules_are_told_where_several_were_tried():
+    tried = (replace(TRIED, schedule="kind = linear"), replace(TRIED, schedule="kind = cosine"))
+    several = replace(FOUND, tried=tried)
+    assert controls(several).splitlines()[2:] == [
+        "| 0.5 | 1.000e12 | kind = linear | 0.002 | 4.0000, 4.1250 | the control |",
+        "| 0.5 | 1.000e12 | kind = cosine | 0.002 | 4.0000, 4.1250 | the control |",
+    ]
+    assert not any("better schedule" in line for line in limits(several, TOLD))
+
+
 def test_what_is_open_is_told():
     few = replace(FOUND, seeds=(1,), tried=(replace(TRIED, at_edge=True),))
     lines = list(limits(few, TOLD))
     assert lines[0] == "The study is not finished: 1 of 3 seeds."
     assert lines[1] == "What chance does: 1 seed, and 3 are the least."
     assert "0.002 is the last of those that were tried" in lines[2]
-    unknown = replace(FOUND, misfit=None)
+    assert lines[3].startswith("What a better schedule would do for training from scratch: one was")
+    unknown = replace(FOUND, misfit=None, tried=())
     assert list(limits(unknown, TOLD)) == [
         "An interval holds what seeds do, and neither how a law is chosen nor how arms were.",
         "Other sizes, data and schedules than these.",
@@ -116,7 +135,7 @@ def test_what_is_open_is_told():
 
 
 def test_what_the_law_misses_and_what_validation_would_cost_are_told():
-    law, validation, *_ = limits(FOUND, replace(TOLD, validation_share=0.125))
+    _, law, validation, *_ = limits(FOUND, replace(TOLD, validation_share=0.125))
     assert law.startswith("The law misses a control by up to 0.0125 nats;")
     assert "up to 12.5% of what an arm and its parents trained" in validation
 

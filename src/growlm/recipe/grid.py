@@ -44,6 +44,8 @@ class Trial:
     """Its stage."""
     compute: float
     peak_lr: float
+    schedule: str
+    """In words; empty where the control's own is the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ def spread(values: Mapping[str, Any], study: Study) -> tuple[list[Table], Design
     continued = _continued(grown, own) if study.continued else None
     if continued is not None:
         stages[continued["name"]] = continued
-    trials = [_tried(control, compute, rate) for compute in study.compute for rate in study.peak_lr]
+    trials = list(_trials(control, study))
     design = Design(
         arms=tuple(arms),
         continued=continued["name"] if continued else None,
@@ -256,10 +258,36 @@ def _continued(grown: Table, own: Sequence[Table]) -> Table | None:
     return {**deepcopy(grown), "name": name, "grow": grow}
 
 
-def _tried(control: Table, compute: float, rate: float) -> tuple[Trial, Table]:
-    """Return a control of one compute at one learning rate, and its stage."""
-    made = deepcopy(control)
-    made["control"]["compute"] = compute
-    made["optimizer"]["peak_lr"] = rate
-    made["name"] = f"{control['name']}-x{compute:g}-lr{rate:g}"
-    return Trial(name=made["name"], compute=compute, peak_lr=rate), made
+def _trials(control: Table, study: Study) -> Iterator[tuple[Trial, Table]]:
+    """Yield all that is tried from scratch, each with its stage."""
+    own = control["schedule"]
+    schedules = [each.model_dump(exclude_unset=True) for each in study.schedule]
+    for compute, schedule, rate in itertools.product(
+        study.compute, schedules or [own], study.peak_lr
+    ):
+        made = deepcopy(control)
+        made["control"]["compute"] = compute
+        made["optimizer"]["peak_lr"] = rate
+        made["schedule"] = dict(schedule)
+        name = f"{control['name']}-x{compute:g}-lr{rate:g}"
+        made["name"] = _named(name, _apart(schedule, own))
+        words = ", ".join(f"{key} = {_written(value)}" for key, value in schedule.items())
+        yield (
+            Trial(
+                name=made["name"],
+                compute=compute,
+                peak_lr=rate,
+                schedule=words if schedules else "",
+            ),
+            made,
+        )
+
+
+def _apart(schedule: Table, own: Table) -> list[str]:
+    """Return what sets a schedule apart from the control's own, in words."""
+    keys = dict.fromkeys([*schedule, *own])
+    return [
+        f"{key} = {_written(schedule.get(key, 'default'))}"
+        for key in keys
+        if schedule.get(key) != own.get(key)
+    ]

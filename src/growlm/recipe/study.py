@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from growlm.base.errors import RecipeError, nearest
 from growlm.recipe.grow import is_checkpoint_path
+from growlm.recipe.optimizer import Schedule
 from growlm.recipe.stage import Stage
 from growlm.recipe.values import Name, Section
 
@@ -41,8 +42,8 @@ class Grid(Section, frozen=True):
 class Study(Section, frozen=True):
     """A grid of runs with shared parents, carried out by ``growlm study``.
 
-    The recipe's stages are its middle: parents, children, and one control, whose compute and
-    learning rate are varied until it is the best that training from scratch can do.
+    The recipe's stages are its middle: parents, children, and one control, whose compute, learning
+    rate and schedule are varied until it is the best that training from scratch can do.
     """
 
     seeds: tuple[NonNegativeInt, ...] = Field(min_length=1)
@@ -52,11 +53,16 @@ class Study(Section, frozen=True):
     """Compute of the controls, as in a control's own section."""
 
     peak_lr: tuple[PositiveFloat, ...] = Field(min_length=LEAST)
-    """Learning rates tried for each of them."""
+    """Peak learning rates tried for each of them."""
+
+    schedule: tuple[Schedule, ...] = ()
+    """Schedules tried with each of those rates; the control's own alone when empty. Where parents
+    or children stay on a plateau, one with a plateau keeps what that saves apart from growing."""
 
     tuned: Literal["first", "every"] = "first"
-    """The seeds that try every learning rate: the first, whose best ones go on to the others, or
-    every seed, which then has its own controls: dearer, and safe where chance decides much."""
+    """The seeds that try every learning rate and schedule: the first, whose best ones go on to the
+    others, or every seed, which then has its own controls: dearer, and safe where chance decides
+    much."""
 
     stages_lr: Literal["control", "own"] = "control"
     """The peak learning rate of every other stage: the best one of the control with a compute of 1,
@@ -80,10 +86,11 @@ def check_study(study: Study, stages: Sequence[Stage]) -> None:
     """
     for key in ("seeds", "compute", "peak_lr"):
         _check_different(getattr(study, key), f"study.{key}")
+    _check_different([each.model_dump() for each in study.schedule], "study.schedule")
     controls = [stage.name for stage in stages if stage.control is not None]
     if len(controls) != 1:
         raise RecipeError(
-            "one stage with a control in a study, which study.compute and study.peak_lr vary",
+            "one stage with a control in a study, which its compute, peak_lr and schedule vary",
             got=", ".join(controls) or "none",
             fix="keeping one" if controls else 'a stage with control = { of = "..." }',
         )
@@ -107,8 +114,14 @@ def _check_different(values: Sequence[Any], key: str) -> None:
     for position, value in enumerate(values):
         if value in values[:position]:
             raise RecipeError(
-                f"{key} to differ from each other", got=f"{value} twice", fix="removing one"
+                f"{key} to differ from each other",
+                got=f"{_called(value)} twice",
+                fix="removing one",
             )
+
+
+def _called(value: Any) -> str:
+    return f"the same {value['kind']}" if isinstance(value, dict) else str(value)
 
 
 def _check_grid(grid: Grid, stages: Sequence[Stage]) -> None:

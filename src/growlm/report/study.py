@@ -73,12 +73,14 @@ class Tried:
     """Multiple of what the grown stage of the recipe and its parents took."""
     flops: float
     peak_lr: float
+    schedule: str
+    """In words; empty where the control's own was the only one."""
     losses: tuple[float, ...]
     """By seed, of those that trained it to its end."""
     best: bool
     """Whether it is the control of its compute, with any seed."""
     at_edge: bool
-    """Whether it is, and the lowest or highest of what was tried."""
+    """Whether it is, and its learning rate is the lowest or highest of those that were tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +327,7 @@ def _tried(views: Sequence[RunView], design: Design, best: set[str]) -> list[Tri
                     compute=trial.compute,
                     flops=stages[0].flops,
                     peak_lr=trial.peak_lr,
+                    schedule=trial.schedule,
                     losses=tuple(losses),
                     best=trial.name in best,
                     at_edge=trial.name in best and trial.peak_lr in (min(rates), max(rates)),

@@ -64,7 +64,7 @@ def page(found: Findings, views: Sequence[RunView], told: Told) -> str:
         "scratch goes at the speed of its controls.",
         times(found.results),
         "## The controls",
-        f"{plural(len(found.tried), 'control')} from scratch; a seed's control of a compute is the "
+        f"{plural(len(found.tried), 'model')} from scratch; a seed's control of a compute is the "
         "best that it trained. Where the first seed alone tried all, its best ones went on.",
         controls(found),
         "## What this does not show",
@@ -185,19 +185,27 @@ def times(results: Sequence[Result]) -> str:
 
 
 def controls(found: Findings) -> str:
-    """Return the table of what was tried from scratch."""
-    header = ("Compute", "FLOPs", "Peak learning rate", "Final loss by seed", "")
+    """Return the table of what was tried from scratch, with schedules where several were."""
+    several = _schedules(found) > 1
+    schedule = ("Schedule",) if several else ()
+    header = ("Compute", "FLOPs", *schedule, "Peak learning rate", "Final loss by seed", "")
     rows = [
         [
             f"{each.compute:g}",
             flops(each.flops),
+            *([plain(each.schedule)] if several else []),
             f"{each.peak_lr:g}",
             ", ".join(number(loss, 4) for loss in each.losses),
             "the control" if each.best else "",
         ]
         for each in found.tried
     ]
-    return table(header, rows, words=(3, 4))
+    words = (2, 4, 5) if several else (3, 4)
+    return table(header, rows, words=words)
+
+
+def _schedules(found: Findings) -> int:
+    return len({each.schedule for each in found.tried})
 
 
 def limits(found: Findings, told: Told) -> Iterator[str]:
@@ -207,12 +215,7 @@ def limits(found: Findings, told: Told) -> Iterator[str]:
         yield f"The study is not finished: {seeds} of {plural(told.planned_seeds, 'seed')}."
     if seeds < FEW_SEEDS:
         yield f"What chance does: {plural(seeds, 'seed')}, and {FEW_SEEDS} are the least."
-    for each in found.tried:
-        if each.at_edge:
-            yield (
-                f"The best learning rate from scratch at compute {each.compute:g}: {each.peak_lr:g}"
-                " is the last of those that were tried, so a better one may lie beyond."
-            )
+    yield from _untuned(found)
     if any(result.extrapolated for result in found.results):
         yield "Savings that are read beyond the controls lean on the law, which is fitted to few."
     if found.misfit is not None:
@@ -227,3 +230,18 @@ def limits(found: Findings, told: Told) -> Iterator[str]:
         )
     yield "An interval holds what seeds do, and neither how a law is chosen nor how arms were."
     yield "Other sizes, data and schedules than these."
+
+
+def _untuned(found: Findings) -> Iterator[str]:
+    """Yield what training from scratch might still gain from."""
+    for each in found.tried:
+        if each.at_edge:
+            yield (
+                f"The best learning rate from scratch at compute {each.compute:g}: {each.peak_lr:g}"
+                " is the last of those that were tried, so a better one may lie beyond."
+            )
+    if _schedules(found) == 1:
+        yield (
+            "What a better schedule would do for training from scratch: one was tried, and the "
+            "learning rate alone was tuned."
+        )
