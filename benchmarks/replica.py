@@ -1,9 +1,10 @@
 """The reference run in small, with the controls it lacked: would its growing have paid?
 
 ``python benchmarks/replica.py recipes/replica.toml`` trains the recipe once for each of
-``--seeds``, with every control at each of ``--peak-lr``, of which the best counts. It writes one
-log for each model, ``OUT/seed-1/models/NAME/log.html``, and one page over all of them, ``--page``.
-A run that is stopped goes on with the same command.
+``--seeds``. The first of them tries every control at each of ``--peak-lr`` with the published
+schedule and with a plateau; the best of each compute goes on to the others. It writes one log for
+each model, ``OUT/seed-1/models/NAME/log.html``, and one page over all of them, ``--page``. A run
+that is stopped goes on with the same command.
 
 ``--texts NAME=PATTERN ...`` trains on files instead of the text that Python carries; the base reads
 the first source alone. ``--scale`` multiplies all tokens and warm-ups.
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,6 +44,10 @@ REFERENCE = {
     "like-1.1b": ("36 layers, 41B tokens, context 512", "64%"),
 }
 """What each model stands for, and the base's FLOPs over its own in the reference run."""
+DECAY = 0.2
+"""Share of the steps in which the rate falls after a plateau, which the controls try too."""
+FLAT = "-plateau"
+"""What the name of such a control ends with."""
 INSTEAD = {
     "random": "new layers at random",
     "continued": "the base trained on, with as much compute",
@@ -50,14 +55,17 @@ INSTEAD = {
 """What a child is held against beside models from scratch, by what its name begins with."""
 
 
-def spread(values: Table, options: argparse.Namespace, seed: int) -> Table:
-    """Return the recipe of one seed: scaled, on the texts asked for, its controls at each rate."""
+def spread(
+    values: Table, options: argparse.Namespace, seed: int, best: Collection[str] | None
+) -> Table:
+    """Return the recipe of one seed: scaled, on the texts asked for, with all tries or the best."""
     made = deepcopy(values)
     made["seed"] = seed
     stages: list[Table] = []
     for stage in made["stage"]:
         _scale(stage, options.scale)
-        stages += _tuned(stage, options.peak_lr) if "control" in stage else [stage]
+        tried = _tried(stage, options.peak_lr) if "control" in stage else [stage]
+        stages += [each for each in tried if best is None or each is stage or each["name"] in best]
     made["stage"] = stages
     if options.texts:
         named = [each.split("=", 1) for each in options.texts]
@@ -78,20 +86,36 @@ def _scale(stage: Table, scale: float) -> None:
     stage["validate_every"] = max(batch, round(scale * parse_count(stage["validate_every"])))
 
 
-def _tuned(stage: Table, rates: Sequence[float]) -> Iterator[Table]:
-    for rate in rates:
-        made = deepcopy(stage)
-        made["name"] = f"{stage['name']}-lr{rate:g}"
-        made["optimizer"]["peak_lr"] = rate
-        yield made
+def _tried(stage: Table, rates: Sequence[float]) -> Iterator[Table]:
+    warmup = stage["schedule"]["warmup_steps"]
+    flat = {"kind": "warmup-stable-decay", "warmup_steps": warmup, "decay_share": DECAY}
+    for end, schedule in (("", stage["schedule"]), (FLAT, flat)):
+        for rate in rates:
+            made = deepcopy(stage)
+            made["name"] = f"{stage['name']}-lr{rate:g}{end}"
+            made["optimizer"]["peak_lr"] = rate
+            made["schedule"] = dict(schedule)
+            yield made
 
 
-def trained(values: Table, options: argparse.Namespace, seed: int) -> RunView:
+def best_of(view: RunView) -> set[str]:
+    """Return the names of a run's best controls, one for each child and compute."""
+    lengths: dict[tuple[Any, Any], dict[str, float]] = {}
+    for stage in view.stages:
+        end = final_loss(stage)
+        if stage.kind == "control" and end is not None:
+            lengths.setdefault((stage.control_of, stage.control_compute), {})[stage.name] = end
+    return {min(ends, key=ends.__getitem__) for ends in lengths.values()}
+
+
+def trained(
+    values: Table, options: argparse.Namespace, seed: int, best: Collection[str] | None
+) -> RunView:
     """Train one seed, and return what its log shows."""
     out: Path = options.out / f"seed-{seed}"
     recipe = options.out / f"seed-{seed}.toml"
     options.out.mkdir(parents=True, exist_ok=True)
-    recipe.write_text(toml(spread(values, options, seed)), encoding="utf-8")
+    recipe.write_text(toml(spread(values, options, seed, best)), encoding="utf-8")
     command = [sys.executable, "-m", "growlm", "run", str(recipe), "--out", str(out)]
     subprocess.run(command, check=True)
     view = view_of(out)
@@ -232,7 +256,8 @@ def page(views: Sequence[RunView], told: Sequence[Verdict], options: argparse.Na
         "double that it stands beside the others.",
         _bits(views[0]),
         "## The controls",
-        "Of each compute the best learning rate counts.",
+        "Of each compute the best counts. The first seed tries every learning rate with the "
+        f"published schedule, and with a plateau before a fall in the last {share(DECAY)}.",
         _controls(views),
         "## What this does not show",
         _limits(views),
@@ -249,8 +274,8 @@ def _opening(views: Sequence[RunView], options: argparse.Namespace) -> str:
     return (
         "The published base was grown twice, from 18 to 24 and to 36 layers, and nobody trained a "
         "control. Here are the same ratios of depth, tokens, warm-up, learning rate and context, "
-        f"with controls from scratch at three lengths and {len(options.peak_lr)} learning rates. "
-        f"Sources: {sources}; the base reads the first alone.\n\n"
+        "with controls from scratch at three lengths, each the best of "
+        f"{2 * len(options.peak_lr)} tries. Sources: {sources}; the base reads the first alone.\n\n"
         f"`{words}`: seeds {seeds}; {first.hardware}; {format_seconds(seconds)} of training; "
         f"{today()}, commit {commit()}. Written by the command."
     )
@@ -362,8 +387,8 @@ def _charged(stage: StageView) -> float:
 
 def _ends(views: Sequence[RunView], name: str) -> list[float]:
     """Return a stage's final loss for each seed."""
-    ends = [final_loss(named(view, name)) for view in views]
-    return [end for end in ends if end is not None]
+    stages = [stage for view in views for stage in view.stages if stage.name == name]
+    return [end for stage in stages if (end := final_loss(stage)) is not None]
 
 
 def _above(views: Sequence[RunView], name: str, other: str) -> Interval | None:
@@ -424,17 +449,15 @@ def _bit(found: Mapping[str, float], source: str) -> str:
 
 def _controls(views: Sequence[RunView]) -> str:
     header = (
-        *("Control", "Answers", "Compute", "FLOPs", "Tokens", "Peak learning rate"),
+        *("Control", "Answers", "Compute", "FLOPs", "Tokens", "Schedule", "Peak learning rate"),
         *("Final loss", "Best of its compute"),
     )
-    best = [each.best for child in REFERENCE for each in accounts(views, child)]
-    kept = {(point.compute, point.loss) for points in best for point in points}
+    best = best_of(views[0])
     rows: list[list[str]] = []
     for stage in views[0].stages:
         if stage.kind != "control":
             continue
         known = _ends(views, stage.name)
-        wins = sum((stage.flops, end) in kept for end in known)
         rows.append(
             [
                 code(stage.name),
@@ -442,12 +465,13 @@ def _controls(views: Sequence[RunView]) -> str:
                 f"{stage.control_compute:g}",
                 flops(stage.flops),
                 count(stage.tokens),
+                "a plateau" if stage.name.endswith(FLAT) else "as published",
                 f"{_peak(stage):g}",
                 ", ".join(number(end, 4) for end in known),
-                ("yes" if len(views) == 1 else f"{wins} of {len(views)} seeds") if wins else "",
+                "yes" if stage.name in best else "",
             ]
         )
-    return table(header, rows, words=(0, 1, 6, 7))
+    return table(header, rows, words=(0, 1, 5, 7, 8))
 
 
 def _limits(views: Sequence[RunView]) -> str:
@@ -456,7 +480,7 @@ def _limits(views: Sequence[RunView]) -> str:
         f"- Whether it holds at scale: the largest model here has {size} parameters, and every "
         "model is trained on far fewer tokens for each parameter than the published ones.",
     ]
-    edges = [edge for view in views for edge in _edges(view)]
+    edges = list(_edges(views[0]))
     if any(edges):
         lines.insert(
             0,
@@ -472,22 +496,21 @@ def _limits(views: Sequence[RunView]) -> str:
 
 def _edges(view: RunView) -> Iterator[bool]:
     """Yield for each length of each child's controls whether the best rate is at an edge."""
+    best = best_of(view)
     controls = [stage for stage in view.stages if stage.kind == "control"]
-    for answered in sorted({(each.control_of, each.control_compute) for each in controls}):
-        rates = {
-            _peak(each): end
-            for each in controls
-            if (each.control_of, each.control_compute) == answered
-            and (end := final_loss(each)) is not None
-        }
-        yield min(rates, key=rates.__getitem__) in (min(rates), max(rates))
+    rates = {_peak(stage) for stage in controls}
+    for stage in controls:
+        if stage.name in best:
+            yield _peak(stage) in (min(rates), max(rates))
 
 
 def main() -> None:
     """Train, write the logs and the page, and print the page."""
     options = _options()
     values = tomllib.loads(options.recipe.read_text(encoding="utf-8"))
-    views = [trained(values, options, seed) for seed in options.seeds]
+    first, *others = options.seeds
+    views = [trained(values, options, first, None)]
+    views += [trained(values, options, seed, best_of(views[0])) for seed in others]
     children = [name for name in REFERENCE if named(views[0], name).parent]
     told = [each for child in children for each in verdicts(child, accounts(views, child))]
     text = page(views, told, options)
@@ -508,7 +531,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", type=Path, help="recipes/replica.toml, or another of its kind")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--peak-lr", type=float, nargs="+", default=[2e-3, 4e-3, 8e-3])
     parser.add_argument("--scale", type=float, default=1.0, help="of all tokens and warm-ups")
     parser.add_argument("--texts", nargs="+", metavar="NAME=PATTERN", help="files to train on")
