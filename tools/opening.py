@@ -48,8 +48,8 @@ def told(study: dict[str, Any]) -> str:
     beyond = ", by a law that is read beyond the longest control" if best["extrapolated"] else ""
     sentences = [
         f"Validation loss against training compute {where(study)}: {what(study)}, "
-        f"{len(study['seeds'])} seeds. Grey: training from scratch, each length at the best of its "
-        f"learning rates. The best of {ways} ways to grow (`{best['arm']['name']}`) "
+        f"{len(study['seeds'])} seeds. Grey: training from scratch, each length at the best "
+        f"of its {tries(study)}. The best of {ways} ways to grow (`{best['arm']['name']}`) "
         f"saved {share(charged)} of the compute with the parent charged, and {share(free)} with "
         f"the parent free{beyond}."
     ]
@@ -59,6 +59,12 @@ def told(study: dict[str, Any]) -> str:
             f"parent, ended {apart(study)}."
         )
     return " ".join(sentences)
+
+
+def tries(study: dict[str, Any]) -> str:
+    """Return what was tuned from scratch."""
+    schedules = {each["schedule"] for each in study["tried"]}
+    return "learning rates and schedules" if len(schedules) > 1 else "learning rates"
 
 
 def where(study: dict[str, Any]) -> str:
