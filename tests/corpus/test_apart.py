@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -82,3 +84,17 @@ def test_ctrl_c_is_left_to_the_parent(process):
     os.kill(begun, signal.SIGINT)
     assert process.encode("two", name="two").size
     assert pid(process) == begun
+
+
+def test_a_script_without_a_guard_is_not_run_again(tmp_path, tokenizer):
+    (tmp_path / "tokenizer.json").write_text(tokenizer.to_json())
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from growlm.corpus.apart import Apart\n"
+        f"process = Apart(Path({str(tmp_path / 'tokenizer.json')!r}).read_text())\n"
+        'print(len(process.encode("a number comes", name="it")) > 0, flush=True)\n'
+        "process.close()\n"
+    )
+    done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr

@@ -9,6 +9,7 @@ from multiprocessing.process import BaseProcess
 import numpy as np
 
 from growlm.base.errors import CorpusError
+from growlm.base.processes import without_script
 from growlm.corpus.arrays import NDArray
 from growlm.corpus.tokenizer import whole
 
@@ -79,7 +80,8 @@ def _begun(json: str) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, json), daemon=True)
-    process.start()
+    with without_script():
+        process.start()
     theirs.close()  # so that the process's end is the pipe's end
     return _Worker(process=process, pipe=ours)
 

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from growlm.base.errors import CorpusError
 from growlm.base.files import read_json, write_json
+from growlm.base.processes import MAIN, without_script
 
 DONE = "done"
 
@@ -86,10 +88,11 @@ class LocalEngine:
         workers = min(self.workers, len(numbered))
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             try:
-                begun = {
-                    number: pool.submit(perform, work, task, number, out=out, key=key)
-                    for number, task in numbered
-                }
+                with nullcontext() if work.__module__ == MAIN else without_script():
+                    begun = {
+                        number: pool.submit(perform, work, task, number, out=out, key=key)
+                        for number, task in numbered
+                    }
                 for number, future in begun.items():
                     results[number] = future.result()
             finally:
