@@ -190,6 +190,17 @@ def test_a_schedule_is_whole_and_takes_nothing_from_the_controls_own():
     assert found["schedule"] == {"kind": "linear", "warmup_steps": 5}
 
 
+def test_tries_of_a_control_with_a_long_name_have_names_of_their_own():
+    control = VALUES["stage"][-1] | {
+        "name": "a-model-of-the-grown-shape-that-is-trained-from-scratch"
+    }
+    values = VALUES | {"stage": [*VALUES["stage"][:-1], control]}
+    half = WarmupStableDecay(kind="warmup-stable-decay", warmup_steps=5, decay_share=0.5)
+    stages, design = spread(values, study(schedule=(half,)))
+    assert len(design.controlled()) == 9
+    assert len({stage["name"] for stage in stages}) == len(stages)
+
+
 def test_all_else_takes_the_rate_of_the_best_control_whatever_its_schedule():
     _, design = made(schedule=(Linear(kind="linear", warmup_steps=5),))
     best = {compute: tried[1] for compute, tried in design.controls.items()}

@@ -237,7 +237,7 @@ def _named(name: str, told: Sequence[str]) -> str:
     whole = re.sub(r"[^a-z0-9._-]+", "-", ".".join([name, *parts]).lower())
     if len(whole) <= LONGEST_NAME:
         return whole
-    return f"{whole[: LONGEST_NAME - 9]}-{digest_of(list(told))[:8]}"
+    return f"{whole[: LONGEST_NAME - 9]}-{digest_of([name, *told])[:8]}"
 
 
 def _written(value: Any) -> str:
