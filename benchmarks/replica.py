@@ -119,8 +119,9 @@ def trained(
     command = [sys.executable, "-m", "growlm", "run", str(recipe), "--out", str(out)]
     subprocess.run(command, check=True)
     view = view_of(out)
-    for name in REFERENCE:
-        write(of_model(view, name), _home(out / "models" / name))
+    if best is None:  # else a log would hold tuned controls alone, and call them untuned
+        for name in REFERENCE:
+            write(of_model(view, name), _home(out / "models" / name))
     return view
 
 

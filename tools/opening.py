@@ -63,7 +63,7 @@ def told(study: dict[str, Any]) -> str:
 
 def tries(study: dict[str, Any]) -> str:
     """Return what was tuned from scratch."""
-    schedules = {each["schedule"] for each in study["tried"]}
+    schedules = {each.get("schedule", "") for each in study["tried"]}
     return "learning rates and schedules" if len(schedules) > 1 else "learning rates"
 
 

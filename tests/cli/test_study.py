@@ -241,7 +241,7 @@ def test_a_schedule_that_is_better_from_scratch_goes_on(growlm, words, edit, tra
         for compute in ("0.5", "1", "2")
     ]
     page = (words[3] / "study.md").read_text(encoding="utf-8")
-    assert "| kind = warmup-stable-decay, warmup\\_steps = 2, decay\\_share = 0.5 | 0.01 |" in page
+    assert "| warmup-stable-decay, warmup\\_steps = 2, decay\\_share = 0.5, final" in page
 
 
 @pytest.mark.usefixtures("trained")
@@ -287,7 +287,8 @@ def test_a_run_of_a_study_is_an_ordinary_run(growlm, words, monkeypatch):
         (
             "peak_lr = [5e-3, 1e-2, 2e-2]",
             'peak_lr = [5e-3, 1e-2, 2e-2]\nschedule = [{ kind = "resume" }]',
-            "got 'resume', which goes on with a parent's",
+            "expected study.schedule to hold schedules from scratch; got resume, which goes on "
+            "with a parent's. Try cosine.",
         ),
     ],
 )

@@ -169,8 +169,8 @@ def test_every_schedule_is_tried_at_every_rate_and_stands_in_place_of_the_contro
         *(f"scratch-x2-lr{rate:g}.kind-warmup-stable-decay.decay_share-0.5" for rate in RATES),
     ]
     assert [each.schedule for each in tried[2:4]] == [
-        "kind = linear, warmup_steps = 5",
-        "kind = warmup-stable-decay, warmup_steps = 5, decay_share = 0.5",
+        "linear, warmup_steps = 5, final_lr_share = 0",
+        "warmup-stable-decay, warmup_steps = 5, decay_share = 0.5, final_lr_share = 0",
     ]
     assert [stages[each.name]["schedule"] for each in tried[2:4]] == [
         {"kind": "linear", "warmup_steps": 5},

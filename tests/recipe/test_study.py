@@ -99,6 +99,12 @@ def test_a_grid_of_learning_rates_asks_for_rates_of_ones_own():
             "expected study.schedule.#1.kind to be one of cosine, linear, warmup-stable-decay, "
             "constant, resume; got 'linaer'. Try linear.",
         ),
+        (
+            "[study]",
+            '[study]\nschedule = [{ kind = "linear", warmup_steps = 1, rewarm = { steps = 2 } }]',
+            "expected study.schedule to hold schedules from scratch; got one with rewarm, which is "
+            "for what a child has anew. Try removing rewarm.",
+        ),
     ],
 )
 def test_a_study_that_could_prove_nothing_is_refused(old, new, line):

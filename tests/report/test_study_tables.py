@@ -117,7 +117,16 @@ def test_schedules_are_told_where_several_were_tried():
         "| 0.5 | 1.000e12 | kind = linear | 0.002 | 4.0000, 4.1250 | the control |",
         "| 0.5 | 1.000e12 | kind = cosine | 0.002 | 4.0000, 4.1250 | the control |",
     ]
-    assert not any("better schedule" in line for line in limits(several, TOLD))
+    told = list(limits(several, TOLD))
+    assert not any("better schedule" in line for line in told)
+    assert told[0] == "What schedules from scratch would do beside the 2 that were tried."
+
+
+def test_a_rate_at_the_edge_is_told_once_whatever_schedules_it_was_best_with():
+    edge = replace(TRIED, at_edge=True)
+    tried = (replace(edge, schedule="linear"), replace(edge, schedule="cosine"))
+    lines = list(limits(replace(FOUND, tried=tried), TOLD))
+    assert sum("is the last of those that were tried" in line for line in lines) == 1
 
 
 def test_what_is_open_is_told():

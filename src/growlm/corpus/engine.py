@@ -88,6 +88,7 @@ class LocalEngine:
         workers = min(self.workers, len(numbered))
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             try:
+                # A function of the caller's own script lies nowhere else.
                 with nullcontext() if work.__module__ == MAIN else without_script():
                     begun = {
                         number: pool.submit(perform, work, task, number, out=out, key=key)

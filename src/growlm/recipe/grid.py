@@ -11,6 +11,7 @@ from typing import Any, cast
 from growlm.base.errors import RecipeError
 from growlm.base.files import digest_of
 from growlm.base.units import parse_count
+from growlm.recipe.optimizer import Schedule
 from growlm.recipe.study import PARENT, Grid, Study
 
 CONTINUED = "continued"
@@ -261,9 +262,9 @@ def _continued(grown: Table, own: Sequence[Table]) -> Table | None:
 def _trials(control: Table, study: Study) -> Iterator[tuple[Trial, Table]]:
     """Yield all that is tried from scratch, each with its stage."""
     own = control["schedule"]
-    schedules = [each.model_dump(exclude_unset=True) for each in study.schedule]
-    for compute, schedule, rate in itertools.product(
-        study.compute, schedules or [own], study.peak_lr
+    schedules = [(each.model_dump(exclude_unset=True), _said(each)) for each in study.schedule]
+    for compute, (schedule, words), rate in itertools.product(
+        study.compute, schedules or [(own, "")], study.peak_lr
     ):
         made = deepcopy(control)
         made["control"]["compute"] = compute
@@ -271,16 +272,17 @@ def _trials(control: Table, study: Study) -> Iterator[tuple[Trial, Table]]:
         made["schedule"] = dict(schedule)
         name = f"{control['name']}-x{compute:g}-lr{rate:g}"
         made["name"] = _named(name, _apart(schedule, own))
-        words = ", ".join(f"{key} = {_written(value)}" for key, value in schedule.items())
         yield (
-            Trial(
-                name=made["name"],
-                compute=compute,
-                peak_lr=rate,
-                schedule=words if schedules else "",
-            ),
+            Trial(name=made["name"], compute=compute, peak_lr=rate, schedule=words),
             made,
         )
+
+
+def _said(schedule: Schedule) -> str:
+    """Return a schedule in words, with what holds by default."""
+    settings = schedule.model_dump(exclude_none=True)
+    kind = settings.pop("kind")
+    return ", ".join([kind, *(f"{key} = {_written(value)}" for key, value in settings.items())])
 
 
 def _apart(schedule: Table, own: Table) -> list[str]:

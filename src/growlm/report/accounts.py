@@ -119,7 +119,7 @@ def account(stage: StageView, controls: Sequence[StageView], *, children: int) -
 def best_of(points: Sequence[Point]) -> tuple[Point, ...]:
     """Return the best of the points of each compute, in its order.
 
-    Controls of one compute differ in their learning rate: tuning means that the best one counts.
+    Controls of one compute differ in learning rate or schedule: tuning means that the best counts.
     """
     found: list[Point] = []
     for point in sorted(points, key=lambda point: (point.compute, point.loss)):

@@ -234,14 +234,17 @@ def limits(found: Findings, told: Told) -> Iterator[str]:
 
 def _untuned(found: Findings) -> Iterator[str]:
     """Yield what training from scratch might still gain from."""
-    for each in found.tried:
-        if each.at_edge:
-            yield (
-                f"The best learning rate from scratch at compute {each.compute:g}: {each.peak_lr:g}"
-                " is the last of those that were tried, so a better one may lie beyond."
-            )
-    if _schedules(found) == 1:
+    edges = dict.fromkeys((each.compute, each.peak_lr) for each in found.tried if each.at_edge)
+    for compute, rate in edges:
+        yield (
+            f"The best learning rate from scratch at compute {compute:g}: {rate:g} is the last of "
+            "those that were tried, so a better one may lie beyond."
+        )
+    tried = _schedules(found)
+    if tried == 1:
         yield (
             "What a better schedule would do for training from scratch: one was tried, and the "
             "learning rate alone was tuned."
         )
+    elif tried > 1:
+        yield f"What schedules from scratch would do beside the {tried} that were tried."
