@@ -51,7 +51,7 @@ def told(study: dict[str, Any]) -> str:
         f"{len(study['seeds'])} seeds. Grey: training from scratch, each length at the best "
         f"of its {tries(study)}. The best of {ways} ways to grow (`{best['arm']['name']}`) "
         f"saved {share(charged)} of the compute with the parent charged, and {share(free)} with "
-        f"the parent free{beyond}."
+        f"the parent free{beyond}.{itself(study, best)}"
     ]
     if study["continued"] is not None:
         sentences.append(
@@ -59,6 +59,15 @@ def told(study: dict[str, Any]) -> str:
             f"parent, ended {apart(study)}."
         )
     return " ".join(sentences)
+
+
+def itself(study: dict[str, Any], best: dict[str, Any]) -> str:
+    """Return what the recipe's own child saved, where another did better: nobody chose it after."""
+    own = next(each for each in study["results"] if not each["arm"]["differs"])
+    saved = own["accounts"][0]["saved"]
+    if own is best or saved is None:
+        return ""
+    return f" The recipe's own (`{own['arm']['name']}`) saved {share(saved)}, the parent charged."
 
 
 def tries(study: dict[str, Any]) -> str:
