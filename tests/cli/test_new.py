@@ -53,11 +53,11 @@ def test_questions_are_asked_for_what_the_flags_leave_open(growlm, answers, tmp_
     )
     found = read(tmp_path / "x.toml")
     assert [each.name for each in found.source] == ["a", "b"]
-    assert found.stage[0].tokens == 1_500_000
+    assert found.stage[0].tokens == 2_250_000
 
     answers("", "")
     assert growlm("new", tmp_path / "y.toml", "--source", "a.txt").returncode == 0
-    assert read(tmp_path / "y.toml").stage[0].tokens == 10 * 124_000_000
+    assert read(tmp_path / "y.toml").stage[0].tokens == 15 * 124_000_000
 
 
 def test_a_question_that_nobody_answers_is_one_line(refusal, answers, tmp_path, monkeypatch):

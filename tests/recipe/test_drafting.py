@@ -8,6 +8,7 @@ import pytest
 from growlm.base.errors import RecipeError
 from growlm.recipe.drafting import SIZES, Draft, text_of
 from growlm.recipe.experiment import Experiment
+from growlm.recipe.optimizer import WarmupStableDecay
 from growlm.recipe.read import parse
 
 ASKED: dict[str, Any] = {
@@ -39,12 +40,22 @@ def test_every_draft_is_a_recipe(size: str, grown: bool, control: bool) -> None:
 
 def test_tokens_and_context_are_those_that_were_asked_for() -> None:
     base, grown = drafted(tokens=3_000_000, context=512).stage
-    assert (base.tokens, grown.tokens) == (1_500_000, 1_500_000)
+    assert (base.tokens, grown.tokens) == (2_250_000, 750_000)
     assert (base.context, grown.context) == (512, 512)
     assert base.schedule.warmup_steps == 0, "three steps have no room for one"
     (alone,) = drafted(grown=False).stage
     assert alone.schedule.warmup_steps == 496, "a tenth of its steps"
     assert alone.tokens == 20 * 124_000_000
+
+
+def test_a_base_ends_on_its_plateau_and_its_child_falls_from_there() -> None:
+    base, grown, scratch = drafted(control=True).stage
+    assert base.schedule.kind == "constant"
+    assert isinstance(grown.schedule, WarmupStableDecay)
+    assert (grown.schedule.warmup_steps, grown.schedule.decay_share) == (0, 1.0)
+    assert isinstance(scratch.schedule, WarmupStableDecay)
+    assert scratch.schedule.warmup_steps == base.schedule.warmup_steps > 0
+    assert scratch.schedule.decay_share == 0.2, "a plateau for the control, too"
 
 
 def test_every_source_gets_a_name_of_its_own() -> None:

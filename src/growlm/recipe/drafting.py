@@ -20,6 +20,9 @@ TOKENS_PER_PARAMETER = 20
 LEAST_WARMUPS = 10
 """The warm-up goes into a stage at least so often."""
 
+PARENT_SHARE = 0.75
+"""Share of all tokens that a base is trained on before it is grown."""
+
 SEQUENCES = 8
 """A batch is a multiple of so many sequences, so that it can be shared out."""
 
@@ -190,12 +193,18 @@ def _stages(draft: Draft, size: Size) -> Iterator[str]:
     if not draft.grown:
         yield _stage(draft, size, "model", [_shape(size, size.layers), _tokens(tokens)])
         return
-    half = tokens // 2
-    yield "# Half the layers first. The rate stays up: annealed parents may make worse children."
-    yield _stage(draft, size, "base", [_shape(size, size.layers // 2), _tokens(half)])
-    yield "# growlm advise says, of a trained parent, whether growing it pays off, and how."
+    first = _first(draft)
+    yield (
+        "# Half the layers first, for most of the tokens: growing late saved the most in growlm's\n"
+        "# studies, which are small. The rate stays up, for the child to begin at."
+    )
+    yield _stage(draft, size, "base", [_shape(size, size.layers // 2), _tokens(first)])
+    yield (
+        "# The rate falls in all of the child's tokens, without a new warm-up. growlm advise\n"
+        "# says of a trained parent whether growing it pays off, and how."
+    )
     grow = f'grow = {{ from = "base", layers = {size.layers}, depth = "insert" }}'
-    yield _stage(draft, size, "grown", [grow, _tokens(half)])
+    yield _stage(draft, size, "grown", [grow, _tokens(tokens - first)])
     if draft.control:
         yield "# The same shape from scratch, with the compute of both: what growing must beat."
         yield _stage(draft, size, "scratch", ['control = { of = "grown" }'])
@@ -203,6 +212,12 @@ def _stages(draft: Draft, size: Size) -> Iterator[str]:
 
 def _budget(draft: Draft) -> int:
     return draft.tokens or parse_count(draft.size) * TOKENS_PER_PARAMETER
+
+
+def _first(draft: Draft) -> int:
+    """Return the tokens of the first stage."""
+    whole = _budget(draft)
+    return round(PARENT_SHARE * whole) if draft.grown else whole
 
 
 def _shape(size: Size, layers: int) -> str:
@@ -215,11 +230,13 @@ def _tokens(tokens: int) -> str:
 
 def _stage(draft: Draft, size: Size, name: str, own: list[str]) -> str:
     context = draft.context or size.context
-    kind = "constant" if name == "base" else "cosine"
     least = SEQUENCES * context
     batch = max(1, round(size.batch / least)) * least
-    steps = _budget(draft) // (2 if draft.grown else 1) // batch
-    warmup = min(size.warmup_steps, steps // LEAST_WARMUPS)
+    warmup = min(size.warmup_steps, _first(draft) // batch // LEAST_WARMUPS)
+    schedule = {
+        "base": f'kind = "constant", warmup_steps = {warmup}',
+        "grown": 'kind = "warmup-stable-decay", warmup_steps = 0, decay_share = 1.0',
+    }.get(name, f'kind = "warmup-stable-decay", warmup_steps = {warmup}')
     lines = [
         "[[stage]]",
         f'name = "{name}"',
@@ -227,7 +244,7 @@ def _stage(draft: Draft, size: Size, name: str, own: list[str]) -> str:
         f"context = {context}",
         f"batch = {batch}",
         f"optimizer = {{ peak_lr = {size.peak_lr}, clip_norm = 1.0 }}",
-        f'schedule = {{ kind = "{kind}", warmup_steps = {warmup} }}',
+        f"schedule = {{ {schedule} }}",
     ]
     return "\n".join(lines) + "\n"
 
