@@ -22,10 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recorded import view_of
 from setting import commit, today
 
 from growlm.base.units import format_seconds, parse_count
+from growlm.base.version import VERSION
+from growlm.pipeline.events import Stop
+from growlm.pipeline.open import recorded_run
+from growlm.pipeline.viewing import run_view
 from growlm.recipe.toml import toml
 from growlm.report.accounts import Account, account, controls_of
 from growlm.report.curves import final_loss
@@ -118,7 +121,8 @@ def trained(
     recipe.write_text(toml(spread(values, options, seed, best)), encoding="utf-8")
     command = [sys.executable, "-m", "growlm", "run", str(recipe), "--out", str(out)]
     subprocess.run(command, check=True)
-    view = view_of(out)
+    run = recorded_run(out, stop=Stop(), version=VERSION)
+    view = run_view(run.plan, run.folder, version=VERSION)
     if best is None:  # else a log would hold tuned controls alone, and call them untuned
         for name in REFERENCE:
             write(of_model(view, name), _home(out / "models" / name))

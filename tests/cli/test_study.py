@@ -287,8 +287,9 @@ def test_a_run_of_a_study_is_an_ordinary_run(growlm, words, monkeypatch):
         (
             "peak_lr = [5e-3, 1e-2, 2e-2]",
             'peak_lr = [5e-3, 1e-2, 2e-2]\nschedule = [{ kind = "resume" }]',
-            "expected study.schedule to hold schedules from scratch; got resume, which goes on "
-            "with a parent's. Try cosine.",
+            "expected study.schedule.#1.kind to be one that begins anew, cosine, linear, "
+            "warmup-stable-decay or constant, in a stage that does not grow; got 'resume', which "
+            "goes on with a parent's. Try cosine.",
         ),
     ],
 )

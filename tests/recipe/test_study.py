@@ -102,8 +102,8 @@ def test_a_grid_of_learning_rates_asks_for_rates_of_ones_own():
         (
             "[study]",
             '[study]\nschedule = [{ kind = "linear", warmup_steps = 1, rewarm = { steps = 2 } }]',
-            "expected study.schedule to hold schedules from scratch; got one with rewarm, which is "
-            "for what a child has anew. Try removing rewarm.",
+            "expected study.schedule.#1.rewarm in a stage that grows: it is for new parameters; "
+            "got a stage whose parameters are all new. Try removing rewarm.",
         ),
     ],
 )

@@ -9,6 +9,7 @@ from growlm.base.errors import RecipeError, nearest
 from growlm.recipe.baseline import Baseline
 from growlm.recipe.duplicates import Duplicates
 from growlm.recipe.grow import is_checkpoint_path
+from growlm.recipe.optimizer import check_begins_anew
 from growlm.recipe.overlap import Overlap
 from growlm.recipe.sections import (
     Average,
@@ -231,21 +232,8 @@ def _check_parent(stage: Stage, earlier: Sequence[Stage]) -> None:
 
 def _check_schedule(stage: Stage) -> None:
     """Refuse what only a child can do in a stage that does not grow."""
-    if stage.grow is not None:
-        return
-    if stage.schedule.kind == "resume":
-        raise RecipeError(
-            f"stage.{stage.name}.schedule.kind to be one that begins anew, cosine, linear, "
-            "warmup-stable-decay or constant, in a stage that does not grow",
-            got="'resume', which goes on with a parent's",
-            fix="cosine",
-        )
-    if stage.schedule.rewarm is not None:
-        raise RecipeError(
-            f"stage.{stage.name}.schedule.rewarm in a stage that grows: it is for new parameters",
-            got="a stage whose parameters are all new",
-            fix="removing rewarm",
-        )
+    if stage.grow is None:
+        check_begins_anew(stage.schedule, f"stage.{stage.name}.schedule")
 
 
 def _check_control(stage: Stage, earlier: Sequence[Stage]) -> None:

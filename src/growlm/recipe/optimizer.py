@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from growlm.base.errors import RecipeError
 from growlm.recipe.values import Beta, Section, Share, refusal
 
 
@@ -166,3 +167,28 @@ class Resume(Section, frozen=True):
 Schedule = Annotated[
     Cosine | Linear | WarmupStableDecay | Constant | Resume, Field(discriminator="kind")
 ]
+
+
+def check_begins_anew(schedule: Schedule, key: str) -> None:
+    """Refuse what only a child can do: new parameters beside old ones, a parent's schedule.
+
+    Args:
+        schedule: Of a stage that does not grow.
+        key: How messages call it.
+
+    Raises:
+        RecipeError: It is such a one.
+    """
+    if schedule.kind == "resume":
+        raise RecipeError(
+            f"{key}.kind to be one that begins anew, cosine, linear, warmup-stable-decay or "
+            "constant, in a stage that does not grow",
+            got="'resume', which goes on with a parent's",
+            fix="cosine",
+        )
+    if schedule.rewarm is not None:
+        raise RecipeError(
+            f"{key}.rewarm in a stage that grows: it is for new parameters",
+            got="a stage whose parameters are all new",
+            fix="removing rewarm",
+        )

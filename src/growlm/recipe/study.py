@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from growlm.base.errors import RecipeError, nearest
 from growlm.recipe.grow import is_checkpoint_path
-from growlm.recipe.optimizer import Schedule
+from growlm.recipe.optimizer import Schedule, check_begins_anew
 from growlm.recipe.stage import Stage
 from growlm.recipe.values import Name, Section
 
@@ -87,8 +87,8 @@ def check_study(study: Study, stages: Sequence[Stage]) -> None:
     for key in ("seeds", "compute", "peak_lr"):
         _check_different(getattr(study, key), f"study.{key}")
     _check_different([each.model_dump() for each in study.schedule], "study.schedule")
-    for schedule in study.schedule:
-        _check_begins(schedule)
+    for number, schedule in enumerate(study.schedule, 1):
+        check_begins_anew(schedule, f"study.schedule.#{number}")
     controls = [stage.name for stage in stages if stage.control is not None]
     if len(controls) != 1:
         raise RecipeError(
@@ -100,18 +100,6 @@ def check_study(study: Study, stages: Sequence[Stage]) -> None:
         _check_grid(grid, stages)
         if study.stages_lr == "control":
             _check_rates(grid)
-
-
-def _check_begins(schedule: Schedule) -> None:
-    """Refuse what only a child can do: controls are trained from scratch."""
-    if schedule.kind == "resume" or schedule.rewarm is not None:
-        raise RecipeError(
-            "study.schedule to hold schedules from scratch",
-            got="resume, which goes on with a parent's"
-            if schedule.kind == "resume"
-            else "one with rewarm, which is for what a child has anew",
-            fix="cosine" if schedule.kind == "resume" else "removing rewarm",
-        )
 
 
 def _check_rates(grid: Grid) -> None:
